@@ -68,14 +68,24 @@ type Record struct {
 	Path    string       `json:"path"` // in the tree
 	Ref     formats.Ref  `json:"ref"`
 	Project string       `json:"project,omitempty"`
-	Added   int64        `json:"added"` // Unix time of the release that brought it
+	Version string       `json:"version,omitempty"` // upstream's: "1.3.0-rc.1"
+	Added   int64        `json:"added"`             // Unix time of the release that brought it
+	Beside  []BesideRef  `json:"beside,omitempty"`
 	Meta    formats.Meta `json:"meta"`
+}
+
+// BesideRef is a file at Record.Path plus Suffix.
+type BesideRef struct {
+	Suffix string      `json:"suffix"`
+	Ref    formats.Ref `json:"ref"`
 }
 
 // Package is a package file to publish.
 type Package struct {
-	Blob formats.Blob
-	Meta *formats.Meta
+	Blob    formats.Blob
+	Meta    *formats.Meta
+	Project string // whose release it is of
+	Version string // upstream's
 	// Beside are files that go next to the package under its name plus the
 	// suffix: ".sig" for pacman.
 	Beside []Beside

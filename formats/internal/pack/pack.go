@@ -128,7 +128,7 @@ func (p *Packer) Blob(b formats.Blob) error {
 	}
 	crc := uint32(0)
 	if p.codec == Gzip {
-		// The piece ends with the CRC-32 of what it holds, for CombineCRC32.
+		// The piece ends with the CRC-32 of what it holds, for formats.CombineCRC32.
 		if crc, err = trailer(name, size); err != nil {
 			return p.fail(err)
 		}
@@ -222,7 +222,7 @@ func (p *Packer) flush() error {
 
 func (p *Packer) add(pc piece, crc uint32, plain int64) {
 	p.pieces = append(p.pieces, pc)
-	p.crc = CombineCRC32(p.crc, crc, plain)
+	p.crc = formats.CombineCRC32(p.crc, crc, plain)
 	p.plain += plain
 }
 

@@ -21,7 +21,7 @@ import (
 func TestCombinedCRCIsTheCRCOfTheWhole(t *testing.T) {
 	b := random(3 << 20)
 	for _, cut := range []int{0, 1, 7, 4096, 1 << 20, len(b)} {
-		got := CombineCRC32(crc32.ChecksumIEEE(b[:cut]), crc32.ChecksumIEEE(b[cut:]), int64(len(b)-cut))
+		got := formats.CombineCRC32(crc32.ChecksumIEEE(b[:cut]), crc32.ChecksumIEEE(b[cut:]), int64(len(b)-cut))
 		if want := crc32.ChecksumIEEE(b); got != want {
 			t.Errorf("cut at %d: %08x, want %08x", cut, got, want)
 		}

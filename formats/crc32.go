@@ -1,4 +1,4 @@
-package pack
+package formats
 
 // CombineCRC32 returns the IEEE CRC-32 of a followed by b, from the CRCs of both
 // and the length of b in bytes. Appending n zero bits to a message multiplies its

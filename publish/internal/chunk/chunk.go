@@ -1,0 +1,156 @@
+// Package chunk joins independently compressed pieces of an index into one file,
+// and tells where each piece lies, so that the next version of the file can take
+// over the bytes of pieces that did not change.
+//
+// What every client reads whole was tried (docs/architecture.md): gzip (RFC 1952)
+// as one member whose pieces are raw deflate, each by a fresh compressor and ended
+// by a flush; zstd (RFC 8878) as one frame per piece. Several gzip members are not
+// safe: apk 3 refuses them, and some libraries stop after the first in silence.
+package chunk
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/distropack/distropack/formats"
+)
+
+// Codec is how pieces are compressed: "", "gz" or "zst".
+type Codec string
+
+const (
+	Plain Codec = ""
+	Gzip  Codec = "gz"
+	Zstd  Codec = "zst"
+)
+
+// Piece is one piece of the text.
+type Piece struct {
+	Plain  int64  // length in bytes before compression
+	CRC    uint32 // IEEE CRC-32 of the text
+	Packed []byte // what stands in the file
+}
+
+var gzipHead = []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255}
+
+// HeadSize is what stands before the first piece.
+func HeadSize(c Codec) int64 {
+	if c == Gzip {
+		return int64(len(gzipHead))
+	}
+	return 0
+}
+
+var flaters = sync.Pool{New: func() any {
+	w, err := flate.NewWriter(nil, 6)
+	if err != nil {
+		panic(err) // only an invalid level is an error
+	}
+	return w
+}}
+
+// Pack compresses the text of one piece.
+func Pack(c Codec, text []byte) ([]byte, error) {
+	if len(text) == 0 {
+		return nil, nil
+	}
+	switch c {
+	case Plain:
+		return text, nil
+	case Gzip:
+		var b bytes.Buffer
+		w := flaters.Get().(*flate.Writer)
+		defer flaters.Put(w)
+		w.Reset(&b)
+		if _, err := w.Write(text); err != nil {
+			return nil, err
+		}
+		if err := w.Flush(); err != nil {
+			return nil, err
+		}
+		return b.Bytes(), nil
+	case Zstd:
+		return encoder().EncodeAll(text, nil), nil
+	}
+	return nil, fmt.Errorf("unknown compression %q", c)
+}
+
+var encoder = sync.OnceValue(func() *zstd.Encoder {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(2))
+	if err != nil {
+		panic(err) // only invalid options are an error
+	}
+	return e
+})
+
+var decoder = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxMemory(1<<30))
+	if err != nil {
+		panic(err)
+	}
+	return d
+})
+
+// Unpack appends the text of one packed piece to dst. plain is the text's length.
+func Unpack(dst []byte, c Codec, packed []byte, plain int64) ([]byte, error) {
+	if plain == 0 && len(packed) == 0 {
+		return dst, nil
+	}
+	n := len(dst)
+	var err error
+	switch c {
+	case Plain:
+		dst = append(dst, packed...)
+	case Gzip:
+		b := bytes.NewBuffer(dst)
+		_, err = io.CopyN(b, flate.NewReader(bytes.NewReader(packed)), plain)
+		dst = b.Bytes()
+	case Zstd:
+		dst, err = decoder().DecodeAll(packed, dst)
+	default:
+		err = fmt.Errorf("unknown compression %q", c)
+	}
+	if err == nil && int64(len(dst)-n) != plain {
+		err = fmt.Errorf("a piece of an index holds %d bytes, want %d", len(dst)-n, plain)
+	}
+	return dst, err
+}
+
+// Join returns the file made of pieces.
+func Join(c Codec, pieces []Piece) []byte {
+	size := int64(32)
+	for _, p := range pieces {
+		size += int64(len(p.Packed))
+	}
+	out := make([]byte, 0, size)
+	if c == Gzip {
+		out = append(out, gzipHead...)
+	}
+	var crc uint32
+	var plain int64
+	for _, p := range pieces {
+		out = append(out, p.Packed...)
+		crc = formats.CombineCRC32(crc, p.CRC, p.Plain)
+		plain += p.Plain
+	}
+	switch {
+	case c == Gzip:
+		out = append(out, 3, 0)
+		out = binary.LittleEndian.AppendUint32(out, crc)
+		out = binary.LittleEndian.AppendUint32(out, uint32(plain))
+	case c == Zstd && len(out) == 0: // no frame at all is no zstd file
+		out = encoder().EncodeAll(nil, out)
+		if len(out) == 0 {
+			// EncodeAll gives nothing for nothing; this is a frame with one empty
+			// raw block: magic, single segment with content size 0, last block.
+			out = []byte{0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0}
+		}
+	}
+	return out
+}

@@ -1,0 +1,480 @@
+package publish_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/publishtest"
+)
+
+var ctx = context.Background()
+
+func toy() *publishtest.Toy {
+	return &publishtest.Toy{Label: "toys", Channels: []string{"stable", "beta"}, Forms: []publish.Form{publish.Plain, publish.Gzip, publish.Zstd}}
+}
+
+func add(channel string, ps ...publish.Package) publish.Edit {
+	var e publish.Edit
+	for _, p := range ps {
+		e.Add = append(e.Add, publish.Addition{Package: p, Channels: []string{channel}})
+	}
+	return e
+}
+
+// sign stands in for a key: a digest with a secret.
+func sign(_ context.Context, r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(r)
+	return fmt.Appendf(nil, "%x", sha256.Sum256(append(b, "secret"...))), err
+}
+
+func verify(message, signature []byte) error {
+	want, _ := sign(ctx, bytes.NewReader(message))
+	if !bytes.Equal(want, signature) {
+		return errors.New("wrong signature")
+	}
+	return nil
+}
+
+func options() publish.Options {
+	return publish.Options{Time: 1000, Now: 1000, Sign: sign, Verify: verify}
+}
+
+func run(t *testing.T, d publish.Destination, e publish.Edit, o publish.Options) *publish.Result {
+	t.Helper()
+	res, err := publish.Publish(ctx, d, []publish.Repo{toy()}, e, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res
+}
+
+func lines(m *publishtest.Mem, path string) []string {
+	var out []string
+	for _, l := range strings.Split(strings.TrimSpace(string(m.Read(path))), "\n") {
+		if f := strings.Fields(l); len(f) == 4 && strings.HasSuffix(f[3], ".toy") {
+			out = append(out, f[0]+" "+f[1])
+		}
+	}
+	return out
+}
+
+func TestPublishTwiceChangesNothing(t *testing.T) {
+	m := new(publishtest.Mem)
+	p := []publish.Package{publishtest.ToyPackage("hello", "1.0", "a64"), publishtest.ToyPackage("data", "1.0", "all")}
+	if res := run(t, m, add("stable", p...), options()); !res.Changed || len(res.Added) != 3 {
+		t.Fatalf("first: %+v", res)
+	}
+	before := m.Files()
+	o := options()
+	o.Time, o.Now = 5000, 5000
+	if res := run(t, m, add("stable", p...), o); res.Changed || res.Unchanged != 3 {
+		t.Errorf("second: %+v", res)
+	}
+	if !maps.EqualFunc(before, m.Files(), bytes.Equal) {
+		t.Error("the tree changed")
+	}
+	if got := lines(m, "lists/stable/a64/list"); !slices.Equal(got, []string{"data 1.0", "hello 1.0"}) {
+		t.Errorf("a64 lists %v", got)
+	}
+	if m.Read("lists/beta/x86/list") == nil {
+		t.Error("an empty partition has no index")
+	}
+}
+
+// However packages arrive, the tree's indexes are those of one big publish.
+func TestOneByOneEqualsAllAtOnce(t *testing.T) {
+	var ps []publish.Package
+	for i := range 600 {
+		ps = append(ps, publishtest.ToyPackage(fmt.Sprintf("p%03d", i%400), fmt.Sprintf("1.%d", i/400), []string{"a64", "x86", "all"}[i%3]))
+	}
+	whole := new(publishtest.Mem)
+	run(t, whole, add("stable", ps...), options())
+	r := rand.New(rand.NewPCG(1, 2))
+	parts := new(publishtest.Mem)
+	rest := slices.Clone(ps)
+	r.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
+	o := options()
+	o.AllowOlder = true
+	for len(rest) > 0 {
+		n := min(len(rest), 1+r.IntN(40))
+		run(t, parts, add("stable", rest[:n]...), o)
+		rest = rest[n:]
+	}
+	// And some come and go.
+	var gone []publish.Package
+	for i := range 50 {
+		gone = append(gone, publishtest.ToyPackage(fmt.Sprintf("q%03d", i), "1", "all"))
+	}
+	run(t, parts, add("stable", gone...), o)
+	var e publish.Edit
+	for _, p := range gone {
+		e.Remove = append(e.Remove, publish.Selection{Name: p.Meta.Name})
+	}
+	run(t, parts, e, o)
+	for path, want := range whole.Files() {
+		if strings.HasPrefix(path, ".distropack/state") {
+			continue
+		}
+		if got := parts.Read(path); !bytes.Equal(got, want) {
+			t.Errorf("%s differs: %d bytes, want %d", path, len(got), len(want))
+		}
+	}
+	if err := publish.Check(ctx, parts, []publish.Repo{toy()}, verify, publish.CheckOptions{Deep: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOneNewPackageTouchesItsPageOnly(t *testing.T) {
+	var ps []publish.Package
+	for i := range 2000 {
+		ps = append(ps, publishtest.ToyPackage(fmt.Sprintf("p%04d", i), "1", "a64"))
+	}
+	m := new(publishtest.Mem)
+	run(t, m, add("stable", ps...), options())
+	m.Opened = nil
+	res := run(t, m, add("stable", publishtest.ToyPackage("p1000", "2", "a64")), options())
+	pages := 0
+	for path := range m.Opened {
+		switch {
+		case strings.HasPrefix(path, publish.RecordsDir):
+			pages++
+		case strings.HasPrefix(path, "pool/"), strings.Contains(path, "x86"), strings.Contains(path, "beta"):
+			t.Errorf("read %s", path)
+		}
+	}
+	if pages != 1 {
+		t.Errorf("read %d pages of records, want 1", pages)
+	}
+	// package, page, three lists, three by hash, root, state
+	if len(res.Change.Put) != 10 {
+		for _, f := range res.Change.Put {
+			t.Log(f.Path)
+		}
+		t.Errorf("wrote %d files, want 10", len(res.Change.Put))
+	}
+	m.Opened = nil
+	if res := run(t, m, add("stable", publishtest.ToyPackage("p1000", "2", "a64")), options()); res.Changed || len(m.Opened) > 2 {
+		t.Errorf("publishing it again: changed %v, read %v", res.Changed, m.Opened)
+	}
+}
+
+func TestConcurrentPublishersLoseNothing(t *testing.T) {
+	const n = 8
+	m := new(publishtest.Mem)
+	run(t, m, add("stable", publishtest.ToyPackage("base", "1", "all")), options())
+	// All of them see the same head first, or the test would pass without a
+	// compare-and-swap.
+	var barrier sync.WaitGroup
+	barrier.Add(n)
+	var calls sync.Map
+	m.OnHead = func() {
+		// The first call of each goroutine waits; later ones pass.
+		id := goid()
+		if _, again := calls.LoadOrStore(id, true); !again {
+			barrier.Done()
+			barrier.Wait()
+		}
+	}
+	var wg sync.WaitGroup
+	conflicts := make([]int, n)
+	for i := range n {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			o := options()
+			o.Tries = n + 1
+			res, err := publish.Publish(ctx, m, []publish.Repo{toy()}, add("stable", publishtest.ToyPackage(fmt.Sprint("pkg", i), "1", "all")), o)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			conflicts[i] = res.Tries - 1
+		}()
+	}
+	wg.Wait()
+	m.OnHead = nil
+	if got := lines(m, "lists/stable/a64/list"); len(got) != n+1 {
+		t.Errorf("%d packages are listed, want %d: %v", len(got), n+1, got)
+	}
+	total := 0
+	for _, c := range conflicts {
+		total += c
+	}
+	if total < n-1 {
+		t.Errorf("%d conflicts among %d publishers: the barrier did not hold", total, n)
+	}
+	if err := publish.Check(ctx, m, []publish.Repo{toy()}, verify, publish.CheckOptions{Deep: true}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLostAnswersAndLostWritesAreRepaired(t *testing.T) {
+	edits := []publish.Edit{
+		add("stable", publishtest.ToyPackage("a", "1", "all")),
+		add("stable", publishtest.ToyPackage("a", "2", "all"), publishtest.ToyPackage("b", "1", "x86")),
+		{Promote: []publish.Promotion{{Selection: publish.Selection{Channel: "stable", Name: "b"}, To: "beta"}}},
+	}
+	clean := new(publishtest.Mem)
+	for _, e := range edits {
+		run(t, clean, e, options())
+	}
+	for _, apply := range []bool{false, true} {
+		for bad := range edits {
+			m := new(publishtest.Mem)
+			for i, e := range edits {
+				if i == bad {
+					m.Once(apply)
+					if _, err := publish.Publish(ctx, m, []publish.Repo{toy()}, e, options()); !errors.Is(err, publishtest.ErrInjected) {
+						t.Fatalf("edit %d: %v", i, err)
+					}
+				}
+				run(t, m, e, options())
+			}
+			if !maps.EqualFunc(clean.Files(), m.Files(), bytes.Equal) {
+				t.Errorf("fault at edit %d (applied %v): the tree differs from a clean run's", bad, apply)
+			}
+		}
+	}
+}
+
+func TestOlderAndOtherContentAreRefused(t *testing.T) {
+	m := new(publishtest.Mem)
+	run(t, m, add("stable", publishtest.ToyPackage("a", "2", "x86")), options())
+	before := m.Files()
+	var older *publish.OlderError
+	if _, err := publish.Publish(ctx, m, []publish.Repo{toy()}, add("stable", publishtest.ToyPackage("a", "1", "x86")), options()); !errors.As(err, &older) {
+		t.Errorf("older version: %v", err)
+	}
+	other := publishtest.ToyPackage("a", "2", "x86")
+	other.Blob = publishtest.ToyPackage("zzz", "9", "x86").Blob
+	other.Meta.Fields[0].Value = "77"
+	var differs *publish.DiffersError
+	_, err := publish.Publish(ctx, m, []publish.Repo{toy()}, add("stable", other), options())
+	if !errors.As(err, &differs) || !strings.Contains(err.Error(), `Size: was "7", is "77"`) {
+		t.Errorf("other content: %v", err)
+	}
+	if !maps.EqualFunc(before, m.Files(), bytes.Equal) {
+		t.Error("a refusal changed the tree")
+	}
+	o := options()
+	o.AllowOlder = true
+	run(t, m, add("stable", publishtest.ToyPackage("a", "1", "x86")), o)
+	if got := lines(m, "lists/stable/x86/list"); !slices.Equal(got, []string{"a 1", "a 2"}) {
+		t.Errorf("lists %v", got)
+	}
+}
+
+func TestRetention(t *testing.T) {
+	versions := []string{"1.0.0", "1.0.1", "1.1.0", "1.1.1", "1.2.0"}
+	for name, c := range map[string]struct {
+		keep publish.Keep
+		want []string
+	}{
+		"all":       {publish.Keep{}, versions},
+		"versions":  {publish.Keep{Versions: 2}, versions[3:]},
+		"latest":    {publish.Keep{Versions: 1}, versions[4:]},
+		"pin":       {publish.Keep{Versions: 1, Pin: []string{"1.0.1"}}, []string{"1.0.1", "1.2.0"}},
+		"per minor": {publish.Keep{PerMinor: 1}, []string{"1.0.1", "1.1.1", "1.2.0"}},
+		"bytes":     {publish.Keep{Bytes: 25}, versions[3:]}, // 11 bytes each
+		"too small": {publish.Keep{Bytes: 1}, versions[4:]},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := new(publishtest.Mem)
+			for i, v := range versions {
+				o := options()
+				o.Time, o.Now, o.Keep = int64(1000+i), int64(1000+i), c.keep
+				run(t, m, add("stable", publishtest.ToyPackage("a", v, "x86")), o)
+			}
+			var got []string
+			for _, l := range lines(m, "lists/stable/x86/list") {
+				got = append(got, strings.TrimPrefix(l, "a "))
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("kept %v, want %v", got, c.want)
+			}
+			// Without grace what went is deleted by the next change.
+			o := options()
+			o.Time, o.Now = 9000, 9000
+			run(t, m, add("beta", publishtest.ToyPackage("z", "1", "x86")), o)
+			for _, v := range versions {
+				if has, want := m.Read("pool/a_"+v+"_x86.toy") != nil, slices.Contains(c.want, v); has != want {
+					t.Errorf("file of %s is there: %v, want %v", v, has, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRetiredFilesOutliveTheirGenerationsAndGrace(t *testing.T) {
+	m := new(publishtest.Mem)
+	gen := func(i int, now int64) []string {
+		o := options()
+		o.Time, o.Now, o.Grace = now, now, 100
+		run(t, m, add("stable", publishtest.ToyPackage("a", fmt.Sprint(i), "x86")), o)
+		var hashes []string
+		for p := range m.Files() {
+			if strings.HasPrefix(p, "lists/by-hash/") {
+				hashes = append(hashes, p)
+			}
+		}
+		return hashes
+	}
+	first := gen(0, 1000)
+	alive := func() (n int) {
+		for _, p := range first {
+			if m.Read(p) != nil {
+				n++
+			}
+		}
+		return n
+	}
+	gen(1, 2000)
+	if alive() != len(first) {
+		t.Error("went with the next generation")
+	}
+	gen(2, 3000)
+	if alive() != len(first) {
+		t.Error("went after one generation, Keep is 2")
+	}
+	gen(3, 3001)
+	if got := alive(); got == len(first) {
+		t.Error("nothing went after Keep generations and the grace")
+	}
+}
+
+func TestPromotionSharesTheFile(t *testing.T) {
+	m := new(publishtest.Mem)
+	run(t, m, add("beta", publishtest.ToyPackage("a", "1", "all"), publishtest.ToyPackage("a", "2", "all")), options())
+	e := publish.Edit{Promote: []publish.Promotion{{Selection: publish.Selection{Channel: "beta", Name: "a", Version: "2"}, To: "stable"}}}
+	res := run(t, m, e, options())
+	for _, f := range res.Change.Put {
+		if strings.HasPrefix(f.Path, "pool/") {
+			t.Errorf("copied %s", f.Path)
+		}
+	}
+	for _, arch := range []string{"a64", "x86"} {
+		if got := lines(m, "lists/stable/"+arch+"/list"); !slices.Equal(got, []string{"a 2"}) {
+			t.Errorf("%s lists %v", arch, got)
+		}
+	}
+	if res := run(t, m, e, options()); res.Changed {
+		t.Error("promoting again changed the tree")
+	}
+	// Withdrawn from beta, the file stays for stable.
+	run(t, m, publish.Edit{Remove: []publish.Selection{{Channel: "beta", Name: "a"}}}, options())
+	run(t, m, add("stable", publishtest.ToyPackage("z", "1", "all")), options())
+	if m.Read("pool/a_2_all.toy") == nil || m.Read("pool/a_1_all.toy") != nil {
+		t.Error("the pool is wrong after the withdrawal")
+	}
+	if _, err := publish.Publish(ctx, m, []publish.Repo{toy()}, publish.Edit{Remove: []publish.Selection{{Name: "nope"}}}, options()); err == nil {
+		t.Error("removing what is not there is no error")
+	}
+}
+
+func TestForgedTreesAreRefused(t *testing.T) {
+	build := func() *publishtest.Mem {
+		m := new(publishtest.Mem)
+		run(t, m, add("stable", publishtest.ToyPackage("a", "1", "x86"), publishtest.ToyPackage("b", "1", "x86")), options())
+		return m
+	}
+	page := func(m *publishtest.Mem) string {
+		for p := range m.Files() {
+			if strings.HasPrefix(p, publish.RecordsDir) {
+				return p
+			}
+		}
+		t.Fatal("no page")
+		return ""
+	}
+	for name, forge := range map[string]func(m *publishtest.Mem){
+		"state changed": func(m *publishtest.Mem) { flip(m, publish.StatePath, 20) },
+		"signature gone": func(m *publishtest.Mem) {
+			s := m.Read(publish.StatePath)
+			m.Set(publish.StatePath, s[:bytes.Index(s, []byte("\n\n"))+1])
+		},
+		"state truncated": func(m *publishtest.Mem) { s := m.Read(publish.StatePath); m.Set(publish.StatePath, s[:len(s)/2]) },
+		"state empty":     func(m *publishtest.Mem) { m.Set(publish.StatePath, nil) },
+		"page changed":    func(m *publishtest.Mem) { flip(m, page(m), 5) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := build()
+			forge(m)
+			before := m.Files()
+			_, err := publish.Publish(ctx, m, []publish.Repo{toy()}, add("stable", publishtest.ToyPackage("a", "2", "x86")), options())
+			if err == nil {
+				t.Fatal("published on a forged tree")
+			}
+			t.Log(err)
+			if !maps.EqualFunc(before, m.Files(), bytes.Equal) {
+				t.Error("the tree changed")
+			}
+		})
+	}
+	t.Run("index changed", func(t *testing.T) {
+		m := new(publishtest.Mem)
+		var ps []publish.Package
+		for i := range 1000 {
+			ps = append(ps, publishtest.ToyPackage(fmt.Sprintf("p%04d", i), "1", "x86"))
+		}
+		run(t, m, add("stable", ps...), options())
+		flip(m, "lists/stable/x86/list", 3000)
+		if _, err := publish.Publish(ctx, m, []publish.Repo{toy()}, add("stable", publishtest.ToyPackage("p0000", "2", "x86")), options()); err == nil {
+			t.Error("took over pieces of a forged index")
+		}
+		if err := publish.Check(ctx, m, []publish.Repo{toy()}, verify, publish.CheckOptions{}); err == nil {
+			t.Error("check found nothing")
+		}
+	})
+}
+
+func flip(m *publishtest.Mem, path string, at int) {
+	b := bytes.Clone(m.Read(path))
+	b[at] ^= 1
+	m.Set(path, b)
+}
+
+func TestOtherSettingsRenderEverythingAnew(t *testing.T) {
+	m := new(publishtest.Mem)
+	run(t, m, add("stable", publishtest.ToyPackage("a", "1", "x86")), options())
+	r := toy()
+	r.Label = "games"
+	if _, err := publish.Publish(ctx, m, []publish.Repo{r}, publish.Edit{}, options()); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(m.Read("lists/stable/x86/list")); !strings.HasPrefix(got, "1 records of games\n") || !strings.Contains(got, "a 1 ") {
+		t.Errorf("list = %q", got)
+	}
+}
+
+func TestIndexTimeNeverGoesBack(t *testing.T) {
+	m := new(publishtest.Mem)
+	o := options()
+	o.Time = 5000
+	run(t, m, add("stable", publishtest.ToyPackage("a", "1", "x86")), o)
+	o.Time = 4000
+	run(t, m, add("stable", publishtest.ToyPackage("a", "2", "x86")), o)
+	if got := string(m.Read("lists/stable/root")); !strings.HasPrefix(got, "stable at 5000\n") {
+		t.Errorf("root = %q", got)
+	}
+}
+
+func TestDryRunWritesNothing(t *testing.T) {
+	m := new(publishtest.Mem)
+	o := options()
+	o.DryRun = true
+	res := run(t, m, add("stable", publishtest.ToyPackage("a", "1", "x86")), o)
+	if len(m.Files()) != 0 || !res.Changed || len(res.Change.Put) == 0 {
+		t.Errorf("%d files, %+v", len(m.Files()), res)
+	}
+}

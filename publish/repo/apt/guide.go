@@ -1,0 +1,84 @@
+package apt
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/publish"
+)
+
+// Guide implements publish.Repo: a deb822 file with the key embedded, so that the
+// key is trusted for this repository alone, and a one-line file for apt before
+// 2.3.10 with the key beside it.
+func (r *Repo) Guide(ctx context.Context, in *publish.GuideInput) (*publish.Guide, error) {
+	suite := r.suites[in.Channel]
+	if suite == "" {
+		return nil, fmt.Errorf("apt: there is no channel %q", in.Channel)
+	}
+	file := r.env.Name
+	if in.Channel != r.env.Channels[0] {
+		file += "-" + in.Channel
+	}
+	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\nComponents: %s\n", in.URL, suite, r.component)
+	keyring := "/etc/apt/keyrings/" + r.env.Name + ".asc"
+	option := "[signed-by=" + keyring + "] "
+	if r.env.Key == "" {
+		sources += "Trusted: yes\n"
+		option = "[trusted=yes] "
+	} else {
+		pub, err := r.env.Keys.Public(r.env.Key, formats.OpenPGP)
+		if err != nil {
+			return nil, err
+		}
+		sources += "Signed-By:\n"
+		for _, l := range strings.Split(strings.TrimRight(string(pub.Data), "\n"), "\n") {
+			if l == "" {
+				l = "."
+			}
+			sources += " " + l + "\n"
+		}
+	}
+	list := fmt.Sprintf("deb %s%s %s %s\n", option, in.URL, suite, r.component)
+	at := "/etc/apt/sources.list.d/" + file + ".sources"
+	g := &publish.Guide{
+		Client:   "apt",
+		Title:    "Debian, Ubuntu and derivatives",
+		Families: []string{"debian", "ubuntu"},
+		Probe:    "apt-get",
+		Files: []publish.File{
+			{Path: "apt/" + file + ".sources", Class: publish.Pointer, Blob: formats.Bytes([]byte(sources))},
+			{Path: "apt/" + file + ".list", Class: publish.Pointer, Blob: formats.Bytes([]byte(list))},
+		},
+		Add: []publish.Step{
+			{Text: "Add the repository; the file holds the key, which counts for this repository alone",
+				Command: fmt.Sprintf("sudo curl -fsSL -o %s %s/apt/%s.sources", at, in.URL, file)},
+			{Command: "sudo apt-get update"},
+		},
+		Install: []publish.Step{{Command: "sudo apt-get install $PACKAGE"}},
+		Upgrade: []publish.Step{{Command: "sudo apt-get update && sudo apt-get install --only-upgrade $PACKAGE"}},
+		Remove:  []publish.Step{{Command: "sudo apt-get remove $PACKAGE"}, {Text: "And the repository", Command: "sudo rm " + at}},
+		Setup: fmt.Sprintf(`fetch "$URL/apt/%s.sources" %s
+run apt-get update`, file, at),
+		InstallSh: `if [ -n "$YES" ]; then
+	run env DEBIAN_FRONTEND=noninteractive apt-get install -y "$@"
+else
+	run apt-get install "$@"
+fi`,
+	}
+	for _, a := range r.arches {
+		g.CPUs = append(g.CPUs, machines[a]...)
+	}
+	if r.env.Key != "" {
+		g.Verify = []publish.Step{{Text: "Each index is signed and names each package by SHA-256; this shows by which key", Command: fmt.Sprintf("curl -fsSL %s/dists/%s/InRelease | gpg --verify", in.URL, suite)}}
+	}
+	return g, nil
+}
+
+// machines are the words of uname -m for Debian's.
+var machines = map[string][]string{
+	"amd64": {"x86_64"}, "arm64": {"aarch64"}, "armhf": {"armv7l", "armv8l"}, "armel": {"armv6l"},
+	"i386": {"i386", "i486", "i586", "i686"}, "riscv64": {"riscv64"}, "ppc64el": {"ppc64le"},
+	"s390x": {"s390x"}, "loong64": {"loongarch64"},
+}
