@@ -37,7 +37,8 @@ type Format interface {
 // Kind makes a Format from a section of the configuration.
 type Kind struct {
 	Name    string
-	Options any // pointer to the zero value of the options New decodes, for the schema; nil if there are none
+	Options any  // pointer to the zero value of the options New decodes, for the schema; nil if there are none
+	AnyOS   bool // packages run on systems other than Linux too
 	New     func(Section, Env) (Format, error)
 }
 

@@ -1,0 +1,53 @@
+package pipeline
+
+import (
+	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/pipeline/plan"
+	"github.com/distropack/distropack/publish"
+)
+
+// Report is what a Run did.
+type Report struct {
+	Plan      *plan.Plan    `json:"plan,omitempty"`
+	Artifacts []*Artifact   `json:"artifacts,omitempty"`
+	Sites     []*SiteReport `json:"sites,omitempty"`
+	Warnings  []string      `json:"warnings,omitempty"`
+}
+
+// Artifact is a file that was made.
+type Artifact struct {
+	Type     string            `json:"type"` // "package", "signature", "checksums"
+	Name     string            `json:"name"` // of the file
+	Path     string            `json:"path"` // on disk
+	Size     int64             `json:"size"`
+	SHA256   formats.Digest    `json:"sha256"`
+	Package  string            `json:"package,omitempty"`
+	Format   string            `json:"format,omitempty"`
+	Platform *formats.Platform `json:"platform,omitempty"`
+	Version  string            `json:"version,omitempty"`
+	Arch     string            `json:"arch,omitempty"`
+
+	meta   *formats.Meta
+	blob   formats.Blob
+	beside []publish.Beside
+}
+
+// SiteReport is what became of a site.
+type SiteReport struct {
+	Site    string           `json:"site"`
+	Dir     string           `json:"dir"`
+	URL     string           `json:"url,omitempty"`
+	Changed bool             `json:"changed"`
+	Serial  int64            `json:"serial"`
+	Bytes   int64            `json:"bytes"` // of packages in the tree
+	Added   []publish.Listed `json:"added,omitempty"`
+	Removed []publish.Listed `json:"removed,omitempty"`
+	Written []WrittenFile    `json:"written,omitempty"`
+	Deleted []string         `json:"deleted,omitempty"`
+}
+
+// WrittenFile is a file a publish wrote, or would write.
+type WrittenFile struct {
+	Path string `json:"path"`
+	Size int64  `json:"size"`
+}

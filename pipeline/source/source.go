@@ -1,0 +1,158 @@
+// Package source finds the files that go into packages: from the project's tree,
+// from named slots that a folder, an archive, a release's assets, GoReleaser or a
+// command fills.
+//
+// It reads through fs.FS, so that nothing outside the project can be named: not
+// by "..", not by a symbolic link. Devices, sockets and pipes are refused.
+package source
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"strings"
+	"sync"
+
+	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/pipeline/config"
+)
+
+// Tree is a tree of files, each hashed once.
+type Tree struct {
+	FS    fs.FS
+	Name  string // for errors: "slot bin"; "" for the project
+	Limit int64  // the largest file in bytes; 0 means no bound
+
+	mu    sync.Mutex
+	blobs map[string]*treeBlob
+}
+
+// Blob returns the content of a regular file.
+func (t *Tree) Blob(name string) (formats.Blob, error) {
+	t.mu.Lock()
+	b, ok := t.blobs[name]
+	if !ok {
+		b = &treeBlob{fsys: t.FS, name: name}
+		if t.blobs == nil {
+			t.blobs = make(map[string]*treeBlob)
+		}
+		t.blobs[name] = b
+	}
+	t.mu.Unlock()
+	b.once.Do(func() { b.err = b.hash(t.Limit) })
+	if b.err != nil {
+		return nil, b.err
+	}
+	return b, nil
+}
+
+type treeBlob struct {
+	fsys fs.FS
+	name string
+	once sync.Once
+	ref  formats.Ref
+	err  error
+}
+
+func (b *treeBlob) hash(limit int64) error {
+	f, err := b.fsys.Open(b.name)
+	if err != nil {
+		return escape(err)
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("%s is a %s, not a file", b.name, kind(st.Mode()))
+	}
+	if limit > 0 && st.Size() > limit {
+		return fmt.Errorf("%s is %s; the limit is %s: raise limits.file, or leave it out", b.name, config.Bytes(st.Size()), config.Bytes(limit))
+	}
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	b.ref = formats.Ref{SHA256: formats.Digest(h.Sum(nil)), Size: n}
+	return err
+}
+
+func (b *treeBlob) Ref() formats.Ref             { return b.ref }
+func (b *treeBlob) Open() (io.ReadCloser, error) { return b.fsys.Open(b.name) }
+
+// escape says in words what os.Root means.
+func escape(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) && strings.Contains(p.Err.Error(), "escapes") {
+		return fmt.Errorf("%s leads outside the project: a symbolic link or .. in a path must stay inside it", p.Path)
+	}
+	return err
+}
+
+func kind(m fs.FileMode) string {
+	switch {
+	case m.IsDir():
+		return "folder"
+	case m&fs.ModeDevice != 0:
+		return "device"
+	case m&fs.ModeNamedPipe != 0:
+		return "pipe"
+	case m&fs.ModeSocket != 0:
+		return "socket"
+	case m&fs.ModeSymlink != 0:
+		return "symbolic link"
+	}
+	return "special file"
+}
+
+// Expand replaces {name} by values. An unknown name is an error.
+func Expand(text string, values map[string]string) (string, error) {
+	var b strings.Builder
+	for {
+		before, rest, found := strings.Cut(text, "{")
+		b.WriteString(before)
+		if !found {
+			return b.String(), nil
+		}
+		name, after, found := strings.Cut(rest, "}")
+		if !found {
+			return "", fmt.Errorf("%q has a { without }", text)
+		}
+		v, ok := values[name]
+		if !ok {
+			return "", fmt.Errorf("unknown variable {%s}", name)
+		}
+		b.WriteString(v)
+		text = after
+	}
+}
+
+// Values are the variables of paths for one platform.
+func Values(p formats.Platform, version, tag string) map[string]string {
+	return map[string]string{"os": p.OS, "arch": p.Arch, "variant": p.Variant, "platform": strings.ReplaceAll(p.String(), "/", "_"), "cpu": p.CPU(), "version": version, "tag": tag}
+}
+
+// sub returns the folder dir of a tree.
+func sub(t *Tree, dir, name string) (*Tree, error) {
+	dir = path.Clean(dir)
+	if !fs.ValidPath(dir) {
+		return nil, fmt.Errorf("%q is not a folder of the project", dir)
+	}
+	st, err := fs.Stat(t.FS, dir)
+	if err != nil {
+		return nil, escape(err)
+	}
+	if !st.IsDir() {
+		return nil, fmt.Errorf("%s is a file, want a folder", dir)
+	}
+	fsys, err := fs.Sub(t.FS, dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Tree{FS: fsys, Name: name, Limit: t.Limit}, nil
+}
+
+// Sub returns the folder dir of the tree.
+func (t *Tree) Sub(dir string) (*Tree, error) { return sub(t, dir, t.Name) }

@@ -1,0 +1,1 @@
+complete -W "-config -serve -version" hello
