@@ -29,7 +29,21 @@ func (r *run) config(context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.oneSite()
 	return r.declaredDirs()
+}
+
+// oneSite makes the job's site the only one.
+func (r *run) oneSite() {
+	if r.SiteURL == "" {
+		return
+	}
+	s := config.Site{Site: "public"}
+	if len(r.project.Publish) > 0 {
+		s = r.project.Publish[0]
+	}
+	s.URL, s.Dir, s.Key = r.SiteURL, r.SiteDir, ""
+	r.project.Publish, r.project.Signing = []config.Site{s}, config.Signing{}
 }
 
 const maxConfig = 1 << 20 // the parser's own limit is lower and says so

@@ -44,6 +44,8 @@ type Job struct {
 	Only        plan.Filter // only these packages, formats, platforms
 	Assets      string      // a folder with the assets of the release, for sources of that kind
 	SiteDirs    string      // sites' folders are below this one on disk; "" means below Dir
+	SiteURL     string      // where not "": the one site's address, whatever the configuration says
+	SiteDir     string      // with SiteURL: its folder
 
 	FailFast   bool // stop at the first failure
 	AllowOlder bool // publish a version older than the newest

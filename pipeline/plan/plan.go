@@ -352,3 +352,13 @@ func (m *maker) platforms() []formats.Platform {
 	}
 	return all
 }
+
+// Tree describes a site without a release: what looks after its tree needs.
+func Tree(p *config.Project, s *config.Site, o Options) (*Site, error) {
+	m := &maker{p: p, o: o, plan: &Plan{Project: p.Project}, names: make(map[string]*Target)}
+	m.site(s)
+	if len(m.errs) > 0 {
+		return nil, errors.Join(m.errs...)
+	}
+	return &m.plan.Sites[0], nil
+}

@@ -78,7 +78,7 @@ fi`,
 
 // machines are the words of uname -m for Debian's.
 var machines = map[string][]string{
-	"amd64": {"x86_64"}, "arm64": {"aarch64"}, "armhf": {"armv7l", "armv8l"}, "armel": {"armv6l"},
+	"amd64": {"x86_64"}, "arm64": {"aarch64"}, "armhf": {"armv6l", "armv7l", "armv8l"},
 	"i386": {"i386", "i486", "i586", "i686"}, "riscv64": {"riscv64"}, "ppc64el": {"ppc64le"},
 	"s390x": {"s390x"}, "loong64": {"loongarch64"},
 }

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	formatsall "github.com/distropack/distropack/formats/all"
+	"github.com/distropack/distropack/pipeline"
+	"github.com/distropack/distropack/pipeline/keys"
+	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/dest/dir"
+	repoall "github.com/distropack/distropack/publish/repo/all"
+)
+
+// project is the folder a command works on.
+type project struct {
+	dir  string // absolute
+	root *os.Root
+	vars map[string]string // of .env
+}
+
+func (a *app) open() (*project, error) {
+	abs, err := filepath.Abs(a.dir)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(abs)
+	if err != nil {
+		return nil, &usageError{err}
+	}
+	p := &project{dir: abs, root: root}
+	if p.vars, err = readDotEnv(root.FS()); err != nil {
+		return nil, &usageError{err}
+	}
+	return p, nil
+}
+
+// readDotEnv reads NAME=value lines; quotes around a value are cut off.
+func readDotEnv(fsys fs.FS) (map[string]string, error) {
+	b, err := fs.ReadFile(fsys, ".env")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	vars := make(map[string]string)
+	for i, line := range strings.Split(string(b), "\n") {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, found := strings.Cut(strings.TrimPrefix(line, "export "), "=")
+		if !found {
+			return nil, fmt.Errorf(".env:%d: want NAME=value", i+1)
+		}
+		value = strings.TrimSpace(value)
+		if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+			value = value[1 : n-1]
+		}
+		vars[strings.TrimSpace(name)] = value
+	}
+	return vars, nil
+}
+
+// variable looks a name up for the configuration: the environment, then .env.
+func (a *app) variable(p *project) func(string) (string, bool) {
+	return func(name string) (string, bool) {
+		if v, ok := a.lookup(name); ok {
+			return v, true
+		}
+		v, ok := p.vars[name]
+		return v, ok
+	}
+}
+
+// pipelineEnv is the world a run sees.
+func (a *app) pipelineEnv(p *project, o *releaseFlags) pipeline.Env {
+	lookup := a.variable(p)
+	env := pipeline.Env{
+		Log: a.log(), Formats: formatsall.Kinds(), Repos: repoall.Kinds(), Environ: a.environ, Lookup: lookup,
+		Open: func(d string) (publish.Destination, error) {
+			return dir.Open(d, dir.Options{Say: func(s string) { fmt.Fprintln(a.err, s) }})
+		},
+		Now: a.now, Commands: true, Jobs: o.jobs, Progress: a.progress(), Tool: "distropack " + version(),
+	}
+	if v, ok := lookup("DISTROPACK_KEY"); ok {
+		env.Key = keys.NewSecret(v)
+	}
+	if v, ok := lookup("DISTROPACK_PASSPHRASE"); ok {
+		env.Pass = keys.NewSecret(v)
+	}
+	if o.key != "" {
+		env.Key = keys.NewSecret(o.key)
+	}
+	if a.verbose {
+		env.Output = a.err
+	}
+	return env
+}
+
+func (a *app) log() *slog.Logger {
+	if !a.verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// releaseFlags are those of every command that makes a release, or says what it
+// would be.
+type releaseFlags struct {
+	tag, version, channel, site string
+	packages, formats           []string
+	platforms                   []string
+	out, assets, key            string
+	jobs                        int
+	failFast, unsigned          bool
+	allowOlder, replace, dryRun bool
+}
+
+// job fills in what git knows: the tag of the commit, the commit and its time.
+func (a *app) job(ctx context.Context, p *project, o *releaseFlags, dirs []string) (pipeline.Job, error) {
+	j := pipeline.Job{
+		Files: p.root.FS(), Dir: p.dir, Config: filepath.ToSlash(a.config), PackageDirs: dirs, Out: o.out, Site: o.site, Assets: o.assets,
+		FailFast: o.failFast, Unsigned: o.unsigned, AllowOlder: o.allowOlder, Replace: o.replace, DryRun: o.dryRun, SiteDirs: p.dir,
+	}
+	if !filepath.IsAbs(j.Out) {
+		j.Out = filepath.Join(p.dir, j.Out)
+	}
+	var err error
+	if j.Only, err = o.filter(); err != nil {
+		return j, err
+	}
+	j.Release, err = a.release(ctx, p, o)
+	return j, err
+}
+
+func (a *app) release(ctx context.Context, p *project, o *releaseFlags) (pipeline.Release, error) {
+	rel := pipeline.Release{Tag: o.tag, Version: strings.TrimPrefix(o.version, "v"), Channel: o.channel}
+	git := func(args ...string) (string, bool) {
+		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", p.dir}, args...)...)
+		var out bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, io.Discard
+		err := cmd.Run()
+		return strings.TrimSpace(out.String()), err == nil
+	}
+	at := "HEAD"
+	if o.tag != "" {
+		at = "refs/tags/" + o.tag
+	} else if o.version == "" && o.channel == "" {
+		if tags, ok := git("tag", "--points-at", "HEAD", "--sort=-version:refname"); ok && tags != "" {
+			rel.Tag, _, _ = strings.Cut(tags, "\n")
+		}
+	}
+	if text, ok := git("log", "-1", "--format=%H %ct", at, "--"); ok {
+		commit, unix, _ := strings.Cut(text, " ")
+		rel.Commit = commit
+		if n, err := strconv.ParseInt(unix, 10, 64); err == nil {
+			rel.Time = time.Unix(n, 0).UTC()
+		}
+		if o.tag != "" {
+			if head, ok := git("rev-parse", "HEAD"); ok && head != commit {
+				return rel, usagef("tag %s is commit %.12s, but the folder has %.12s: check the tag out first", o.tag, commit, head)
+			}
+		}
+		if dirty, ok := git("status", "--porcelain", "--untracked-files=no"); ok && dirty != "" && !a.quiet {
+			fmt.Fprintln(a.err, "distropack: the folder has changes that are not committed; they are part of the packages")
+		}
+	}
+	if epoch := a.env("SOURCE_DATE_EPOCH"); epoch != "" {
+		n, err := strconv.ParseInt(epoch, 10, 64)
+		if err != nil || n < 0 {
+			return rel, usagef("SOURCE_DATE_EPOCH %q is not a number of seconds", epoch)
+		}
+		rel.Time = time.Unix(n, 0).UTC()
+	}
+	if rel.Time.IsZero() { // not in git: the configuration is what is released
+		rel.Time = a.now
+		if st, err := fs.Stat(p.root.FS(), filepath.ToSlash(filepath.Clean(a.config))); err == nil {
+			rel.Time = st.ModTime().UTC().Truncate(time.Second)
+		}
+	}
+	return rel, nil
+}

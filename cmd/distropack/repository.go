@@ -1,0 +1,216 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/distropack/distropack/formats"
+	formatsall "github.com/distropack/distropack/formats/all"
+	"github.com/distropack/distropack/pipeline"
+	"github.com/distropack/distropack/pipeline/config"
+	"github.com/distropack/distropack/pipeline/keys"
+	"github.com/distropack/distropack/pipeline/plan"
+	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/dest/dir"
+	repoall "github.com/distropack/distropack/publish/repo/all"
+)
+
+// settingsFile lies in the root of a tree that no project describes.
+const settingsFile = ".distropack.json"
+
+// settings are what repo create was told.
+type settings struct {
+	Name        string   `json:"name"`
+	Title       string   `json:"title,omitempty"`
+	Description string   `json:"description,omitempty"`
+	URL         string   `json:"url,omitempty"`
+	Channels    []string `json:"channels"`
+	Platforms   []string `json:"platforms"`
+	Clients     []string `json:"clients,omitempty"`
+}
+
+// repoFlags are those of every command below repo.
+type repoFlags struct {
+	key, site string
+	unsigned  bool
+	time      string
+}
+
+func (o *repoFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.key, "key", "", "the signing key's `file`; signing.key or DISTROPACK_KEY where absent")
+	f.BoolVar(&o.unsigned, "unsigned", false, "sign nothing")
+	f.StringVar(&o.site, "site", "", "the site of distropack.yml that DIR is; the one with that folder where absent")
+}
+
+// repository is an open tree with what describes it.
+type repository struct {
+	dst     *dir.Dir
+	dir     string
+	site    *pipeline.Site
+	options publish.Options
+}
+
+// repository opens the tree in a folder. It is described by the distropack.yml
+// here, if a site there has that folder, or by the settings in the tree.
+func (a *app) repository(o *repoFlags, tree string) (*repository, error) {
+	if o.key == "" {
+		o.key = a.env("DISTROPACK_KEY")
+	}
+	project, site, err := a.describe(o, tree)
+	if err != nil {
+		return nil, err
+	}
+	key := ""
+	var ring *keys.Keyring
+	if !o.unsigned {
+		refs := map[string]keys.Secret{plan.PackageKey: keys.NewSecret(project.Signing.Key), "also": keys.NewSecret(project.Signing.Also)}
+		if project.Signing.Key == "" {
+			refs[plan.PackageKey] = keys.NewSecret(o.key)
+		}
+		key = plan.SiteKey(site, &project.Signing)
+		if site.Key != "" {
+			refs[key] = keys.NewSecret(site.Key)
+		}
+		if refs[plan.PackageKey].IsEmpty() && site.Key == "" {
+			return nil, usagef("there is no signing key: --key FILE, DISTROPACK_KEY, or --unsigned")
+		}
+		if ring, err = keys.Open(project.Project, refs, keys.Options{Now: a.now, At: a.at(), Passphrases: map[string]keys.Secret{"": keys.NewSecret(a.env("DISTROPACK_PASSPHRASE"))}}); err != nil {
+			return nil, &usageError{err}
+		}
+	}
+	po := plan.Options{Formats: formatsall.Kinds(), Repos: repoall.Kinds()}
+	if ring != nil {
+		po.Keys = ring
+	}
+	ps, err := plan.Tree(project, site, po)
+	if err != nil {
+		return nil, err
+	}
+	r := &repository{dir: tree, site: &pipeline.Site{Plan: ps, Project: project, Tool: "distropack " + version(), At: a.at()}}
+	if ring != nil {
+		r.site.Keys = ring
+		ps.Key = key
+	}
+	if r.options, err = r.site.Options(a.now); err != nil {
+		return nil, err
+	}
+	r.dst, err = dir.Open(tree, dir.Options{Say: func(s string) { fmt.Fprintln(a.err, s) }})
+	return r, err
+}
+
+// at is when a change is said to be made: SOURCE_DATE_EPOCH, or now.
+func (a *app) at() time.Time {
+	var n int64
+	if _, err := fmt.Sscan(a.env("SOURCE_DATE_EPOCH"), &n); err == nil && n > 0 {
+		return time.Unix(n, 0).UTC()
+	}
+	return a.now.UTC().Truncate(time.Second)
+}
+
+func (a *app) describe(o *repoFlags, tree string) (*config.Project, *config.Site, error) {
+	b, err := os.ReadFile(filepath.Join(tree, settingsFile))
+	if err == nil {
+		var s settings
+		if err := json.Unmarshal(b, &s); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", filepath.Join(tree, settingsFile), err)
+		}
+		return s.project()
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, err
+	}
+	p, err := a.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	defer p.root.Close()
+	text, err := fs.ReadFile(p.root.FS(), filepath.ToSlash(filepath.Clean(a.config)))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil, usagef("%s has no %s and there is no %s here: distropack repo create %s makes a tree", tree, settingsFile, a.config, tree)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	project, err := config.Parse(a.config, text, config.Options{Env: a.variable(p), Formats: formatsall.Kinds(), Clients: repoall.Kinds()})
+	if err != nil {
+		return nil, nil, err
+	}
+	abs, err := filepath.Abs(tree)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range project.Publish {
+		s := &project.Publish[i]
+		at := s.Dir
+		if at == "" {
+			at = filepath.Join("dist", s.Site)
+		}
+		if !filepath.IsAbs(at) {
+			at = filepath.Join(p.dir, at)
+		}
+		if s.Site == o.site || o.site == "" && filepath.Clean(at) == abs {
+			return project, s, nil
+		}
+	}
+	return nil, nil, usagef("no site of %s has the folder %s: name one with --site", a.config, tree)
+}
+
+func (s *settings) project() (*config.Project, *config.Site, error) {
+	p := &config.Project{Version: 1, Project: s.Name, Title: s.Title, Description: s.Description, File: settingsFile, Dir: "."}
+	for _, c := range s.Channels {
+		p.Channels = append(p.Channels, config.Channel{Name: c, Tags: "*", Prereleases: true})
+	}
+	for _, text := range s.Platforms {
+		platform, err := formats.ParsePlatform(text)
+		if err != nil {
+			return nil, nil, &usageError{err}
+		}
+		p.Platforms = append(p.Platforms, platform)
+	}
+	for _, c := range s.Clients {
+		if !slices.ContainsFunc(repoall.Kinds(), func(k publish.RepoKind) bool { return k.Name == c }) {
+			return nil, nil, usagef("unknown client %q", c)
+		}
+	}
+	p.Publish = []config.Site{{Site: s.Name, URL: s.URL, Clients: s.Clients}}
+	return p, &p.Publish[0], nil
+}
+
+// publish makes an edit and shows what it did.
+func (a *app) publish(c *cobra.Command, r *repository, e publish.Edit) error {
+	res, err := publish.Publish(c.Context(), r.dst, r.site.Plan.Repos, e, r.options)
+	if err != nil {
+		return err
+	}
+	rep := pipeline.NewSiteReport(r.site.Plan.Name, r.dir, r.site.Plan.URL, res)
+	o := &releaseFlags{dryRun: r.options.DryRun}
+	return a.show(rep, func(w io.Writer) {
+		a.showRelease(w, &pipeline.Report{Sites: []*pipeline.SiteReport{rep}}, o)
+		for _, l := range res.Added {
+			fmt.Fprintf(w, "  + %s %s (%s %s)\n", l.Name, l.Version, l.Repo, l.Partition)
+		}
+		for _, l := range res.Removed {
+			fmt.Fprintf(w, "  - %s %s (%s %s)\n", l.Name, l.Version, l.Repo, l.Partition)
+		}
+	})
+}
+
+// nameVersion takes NAME, NAME@VERSION or NAME=VERSION apart.
+func nameVersion(arg string) (name, version string) {
+	i := strings.LastIndexAny(arg, "@=")
+	if i <= 0 {
+		return arg, ""
+	}
+	return arg[:i], arg[i+1:]
+}

@@ -1,0 +1,129 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/publish"
+)
+
+// suffixes say what a file is by its name, longest first.
+var suffixes = []struct{ suffix, format string }{
+	{".pkg.tar.zst", "arch"}, {".pkg.tar.xz", "arch"}, {".pkg.tar.gz", "arch"},
+	{".tar.zst", "tar.zst"}, {".tar.gz", "tar.gz"}, {".tar.xz", "tar.xz"},
+	{".deb", "deb"}, {".rpm", "rpm"}, {".apk", "apk"}, {".ipk", "ipk"}, {".opk", "ipk"}, {".zip", "zip"},
+}
+
+// FormatOf names the format of a package file by its name; "" if it is none.
+func FormatOf(name string) string {
+	for _, s := range suffixes {
+		if strings.HasSuffix(name, s.suffix) {
+			return s.format
+		}
+	}
+	return ""
+}
+
+// Intake reads package files that something else made, to publish them. A
+// folder stands for the packages in it. sign makes the signature that a format
+// wants beside a package and that is not there; nil leaves it out. All that can't
+// be read is reported, and nothing is returned then.
+func Intake(ctx context.Context, kinds []formats.Kind, names []string, sign formats.Signer) ([]publish.Package, error) {
+	var files []string
+	var errs []error
+	for _, name := range names {
+		st, err := os.Stat(name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if !st.IsDir() {
+			files = append(files, name)
+			continue
+		}
+		n := len(files)
+		err = filepath.WalkDir(name, func(at string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() && at != name && strings.HasPrefix(d.Name(), ".") {
+				return fs.SkipDir
+			}
+			if d.Type().IsRegular() && FormatOf(at) != "" {
+				files = append(files, at)
+			}
+			return nil
+		})
+		if err == nil && len(files) == n {
+			err = fmt.Errorf("%s: there is no package in this folder", name)
+		}
+		errs = append(errs, err)
+	}
+	var packages []publish.Package
+	for _, name := range files {
+		p, err := intake(ctx, kinds, name, sign)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+			continue
+		}
+		packages = append(packages, p)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return packages, nil
+}
+
+func intake(ctx context.Context, kinds []formats.Kind, name string, sign formats.Signer) (publish.Package, error) {
+	var p publish.Package
+	format := FormatOf(name)
+	i := slices.IndexFunc(kinds, func(k formats.Kind) bool { return k.Name == format })
+	if i < 0 {
+		return p, fmt.Errorf("not a package: known are .deb .rpm .pkg.tar.zst .apk .ipk .opk .tar.gz .tar.zst .tar.xz .zip")
+	}
+	f, err := kinds[i].New(formats.NoSection, formats.Env{})
+	if err != nil {
+		return p, err
+	}
+	if p.Blob, err = formats.FileBlob(name); err != nil {
+		return p, err
+	}
+	r, err := os.Open(name)
+	if err != nil {
+		return p, err
+	}
+	defer r.Close()
+	if p.Meta, err = f.Describe(ctx, r, p.Blob.Ref().Size); err != nil {
+		return p, err
+	}
+	d, ok := f.(detacher)
+	if !ok {
+		return p, nil
+	}
+	suffix, _ := d.Detached()
+	switch b, err := formats.FileBlob(name + suffix); {
+	case err == nil:
+		p.Beside = []publish.Beside{{Suffix: suffix, Blob: b}}
+	case errors.Is(err, fs.ErrNotExist) && sign != nil:
+		content, err := p.Blob.Open()
+		if err != nil {
+			return p, err
+		}
+		defer content.Close()
+		sig, err := sign(ctx, content)
+		if err != nil {
+			return p, err
+		}
+		p.Beside = []publish.Beside{{Suffix: suffix, Blob: formats.Bytes(sig)}}
+	case !errors.Is(err, fs.ErrNotExist):
+		return p, err
+	}
+	return p, nil
+}

@@ -1,0 +1,179 @@
+// Package dnf writes rpm-md repositories, which dnf, yum and zypper read.
+//
+// A channel is one repository for all CPUs, in rpm/<channel>/:
+//
+//	repodata/repomd.xml                     names the indexes by digest
+//	repodata/repomd.xml.asc                 its detached OpenPGP signature
+//	repodata/repomd.xml.key                 the key, which zypper offers to import
+//	repodata/<sha256>-primary.xml.zst       what packages are, need and provide
+//	repodata/<sha256>-filelists.xml.zst     their files
+//	repodata/<sha256>-other.xml.zst         their changelogs
+//	Packages/h/hello-1.2.0-1.x86_64.rpm
+//
+// The entries agree with those of createrepo_c for the same packages; sqlite
+// copies, module and group data are not written. Format:
+// https://github.com/rpm-software-management/createrepo_c and
+// https://en.opensuse.org/openSUSE:Standards_Rpm_Metadata
+//
+// rpm-md has neither an expiry date nor a guard against old indexes: a mirror can
+// serve an older, rightly signed repomd.xml and no client will say so.
+package dnf
+
+import (
+	"cmp"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/formats/rpm"
+	"github.com/distropack/distropack/publish"
+)
+
+// Options are the keys of a site's dnf section.
+type Options struct {
+	Compression string `yaml:"compression" enum:"zstd,gzip" doc:"How indexes are compressed: zstd, or gzip for the yum of CentOS 7 and Amazon Linux 2; zstd where absent."`
+}
+
+// Kind returns the kind that serves rpm packages.
+func Kind() publish.RepoKind {
+	return publish.RepoKind{
+		Name:    "dnf",
+		Formats: []string{"rpm"},
+		Options: &Options{},
+		New: func(s formats.Section, env publish.RepoEnv) (publish.Repo, error) {
+			r, err := New(s, env)
+			if err != nil {
+				return nil, err
+			}
+			return r, nil
+		},
+	}
+}
+
+// Repo writes rpm-md repositories. It may be used concurrently.
+type Repo struct {
+	env  publish.RepoEnv
+	form publish.Form
+	key  *formats.PublicKey // nil: unsigned
+}
+
+var _ publish.Repo = (*Repo)(nil)
+
+// New reads the options and opens the signing key's public half.
+func New(s formats.Section, env publish.RepoEnv) (*Repo, error) {
+	var o Options
+	if err := s.Decode(&o); err != nil {
+		return nil, err
+	}
+	r := &Repo{env: env}
+	switch o.Compression {
+	case "", "zstd":
+		r.form = publish.Zstd
+	case "gzip":
+		r.form = publish.Gzip
+	default:
+		return nil, fmt.Errorf("compression %q is unknown: use zstd or gzip", o.Compression)
+	}
+	if !legalName.MatchString(env.Name) {
+		return nil, fmt.Errorf("repository name %q: use lower-case letters, digits and -", env.Name)
+	}
+	for _, c := range env.Channels {
+		if !legalChannel.MatchString(c) {
+			return nil, fmt.Errorf("channel %q: use lower-case letters, digits and . _ -", c)
+		}
+	}
+	if env.Key == "" {
+		return r, nil
+	}
+	if env.Keys == nil {
+		return nil, fmt.Errorf("signing key %q was not opened: without it the repository can't be signed", env.Key)
+	}
+	var err error
+	r.key, err = env.Keys.Public(env.Key, formats.OpenPGPArmor)
+	return r, err
+}
+
+var (
+	legalName    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+	legalChannel = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+	legalPart    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+~^-]*$`) // of a file name
+)
+
+// Name is "dnf".
+func (r *Repo) Name() string { return "dnf" }
+
+// Settings tells what of the options and of this package reaches the indexes.
+// Raise the number where the rendering changes.
+func (r *Repo) Settings() string {
+	key := ""
+	if r.key != nil {
+		key = r.key.ID
+	}
+	return fmt.Sprintf("dnf 1\ncompression %s\nkey %s\n", r.form, key)
+}
+
+// Partitions are the channels.
+func (r *Repo) Partitions() []string { return slices.Clone(r.env.Channels) }
+
+// Root is the partition: each channel has a repomd.xml of its own.
+func (r *Repo) Root(partition string) string { return partition }
+
+// Place takes binary packages of the configured CPUs, noarch and source packages.
+func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, error) {
+	if m.Format != "rpm" || !r.serves(m.Arch) {
+		return nil, nil
+	}
+	if !slices.Contains(r.env.Channels, channel) {
+		return nil, fmt.Errorf("channel %q is not published here (channels: %s)", channel, strings.Join(r.env.Channels, " "))
+	}
+	version, release := m.Get("version"), m.Get("release")
+	for _, part := range []string{m.Name, version, release, m.Arch} {
+		if !legalPart.MatchString(part) {
+			return nil, fmt.Errorf("package %q %q: %q can't be part of a file name", m.Name, m.Version, part)
+		}
+	}
+	file := m.Name + "-" + version + "-" + release + "." + m.Arch + ".rpm"
+	return []publish.Placement{{
+		Partition: channel,
+		Path:      dir(channel) + "Packages/" + strings.ToLower(m.Name[:1]) + "/" + file,
+	}}, nil
+}
+
+// dir is where a channel's repository lies, with a trailing slash.
+func dir(channel string) string { return "rpm/" + channel + "/" }
+
+// arches has rpm's words for CPUs; the first is ours, x86 has grown several.
+var arches = map[string][]string{
+	"amd64":   {"x86_64"},
+	"arm64":   {"aarch64"},
+	"armv6":   {"armv6hl"},
+	"armv7":   {"armv7hl"},
+	"386":     {"i386", "i486", "i586", "i686"},
+	"riscv64": {"riscv64"},
+	"ppc64le": {"ppc64le"},
+	"s390x":   {"s390x"},
+	"loong64": {"loongarch64"},
+}
+
+func (r *Repo) serves(arch string) bool {
+	switch arch {
+	case "noarch", "src", "nosrc":
+		return true
+	}
+	return slices.ContainsFunc(r.env.Platforms, func(p formats.Platform) bool {
+		return p.OS == "linux" && slices.Contains(arches[p.CPU()], arch)
+	})
+}
+
+// Less orders by name, then by rpm's comparison of versions.
+func (r *Repo) Less(a, b *publish.Record) bool {
+	return cmp.Or(
+		strings.Compare(a.Meta.Name, b.Meta.Name),
+		rpm.Compare(a.Meta.Version, b.Meta.Version),
+		strings.Compare(a.Meta.Version, b.Meta.Version), // 1.0 and 1.00 are one version to rpm
+		strings.Compare(a.Meta.Arch, b.Meta.Arch),
+		strings.Compare(a.Path, b.Path),
+	) < 0
+}

@@ -1,0 +1,312 @@
+// Package opkg writes feeds for opkg, the package manager of OpenWrt before 25.12
+// and of Yocto: opkg/<channel>/<arch>/ with Packages, Packages.gz and the packages
+// beside them. There is neither a Release file nor a pool: opkg asks for
+// <feed>/Packages.gz and for what Filename says, relative to the feed.
+//
+// Packages holds the packages' control paragraphs with Filename, Size and
+// SHA256sum. It is signed twice, both times over the uncompressed text:
+// Packages.sig is usign's (Ed25519; OpenWrt's "option check_signature"), and
+// Packages.asc OpenPGP's (Yocto's "option signature_type gpg-asc"). A feed without
+// packages is an empty index, not a missing one.
+//
+// opkg takes no package whose architecture is not among its own; those of every
+// CPU (all) lie in each feed.
+package opkg
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/formats/ipk"
+	"github.com/distropack/distropack/publish"
+)
+
+// Options are the keys of opkg: in a site.
+type Options struct {
+	Arches     map[string][]string `yaml:"arches" doc:"opkg's words for a CPU, by platform, where the usual one does not do: arm64: [aarch64_generic, aarch64_cortex-a53]. Each has a feed of its own."`
+	Extension  string              `yaml:"extension" enum:"ipk,opk" doc:"What package files end in; ipk where absent."`
+	NewestOnly bool                `yaml:"newest-only" doc:"Lists only the newest version of each package; all that are kept where absent."`
+}
+
+// Kind makes feeds for opkg.
+func Kind() publish.RepoKind {
+	return publish.RepoKind{
+		Name:    "opkg",
+		Formats: []string{"ipk"},
+		Options: &Options{},
+		New: func(s formats.Section, env publish.RepoEnv) (publish.Repo, error) {
+			var o Options
+			if err := s.Decode(&o); err != nil {
+				return nil, err
+			}
+			return New(o, env)
+		},
+	}
+}
+
+// Repo writes the indexes of opkg.
+type Repo struct {
+	env   publish.RepoEnv
+	o     Options
+	cpus  []cpu
+	usign *signature // nil: unsigned
+	armor *signature
+}
+
+var _ publish.Repo = (*Repo)(nil)
+
+// cpu is one platform with opkg's words for it.
+type cpu struct {
+	platform formats.Platform
+	words    []string
+}
+
+type signature struct {
+	key  *formats.PublicKey
+	sign formats.Signer
+}
+
+// openwrt has the word that formats/ipk writes for each CPU.
+var openwrt = map[string]string{
+	"amd64": "x86_64", "arm64": "aarch64_generic", "armv6": "arm_arm1176jzf-s_vfp", "armv7": "arm_cortex-a7_neon-vfpv4",
+	"386": "i386_pentium4", "riscv64": "riscv64_generic", "ppc64le": "powerpc64le", "s390x": "s390x",
+	"loong64": "loongarch64_generic",
+}
+
+var (
+	channelForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+	archForm    = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.+-]*$`)
+	nameForm    = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9+._-]*$`)
+	versionForm = regexp.MustCompile(`^([0-9]+:)?[a-zA-Z0-9][a-zA-Z0-9.+~-]*$`)
+	keyForm     = regexp.MustCompile(`^[0-9a-f]{16}$`)
+)
+
+// New returns feeds for env's channels and platforms. It asks for the public keys
+// at once, so that a key that can't sign shows before anything is published.
+func New(o Options, env publish.RepoEnv) (*Repo, error) {
+	r := &Repo{env: env, o: o}
+	switch o.Extension {
+	case "":
+		r.o.Extension = "ipk"
+	case "ipk", "opk":
+	default:
+		return nil, fmt.Errorf("extension %q is neither ipk nor opk", o.Extension)
+	}
+	for _, ch := range env.Channels {
+		if !channelForm.MatchString(ch) {
+			return nil, fmt.Errorf("channel %q can't be a directory: use lower-case letters, digits, - _ and .", ch)
+		}
+	}
+	var err error
+	if r.cpus, err = cpus(o.Arches, env.Platforms); err != nil {
+		return nil, fmt.Errorf("arches: %w", err)
+	}
+	if env.Key == "" {
+		return r, nil
+	}
+	if env.Keys == nil {
+		return nil, fmt.Errorf("key %q is not there: no keys were opened", env.Key)
+	}
+	if r.usign, err = open(env, formats.Usign); err != nil {
+		return nil, err
+	}
+	if !keyForm.MatchString(r.usign.key.Name) {
+		return nil, fmt.Errorf("key file name %q is not the 16 digits opkg looks for in /etc/opkg/keys", r.usign.key.Name)
+	}
+	r.armor, err = open(env, formats.OpenPGPArmor)
+	return r, err
+}
+
+func open(env publish.RepoEnv, s formats.Scheme) (*signature, error) {
+	key, err := env.Keys.Public(env.Key, s)
+	if err != nil {
+		return nil, err
+	}
+	sign, err := env.Keys.Signer(env.Key, s)
+	if err != nil {
+		return nil, err
+	}
+	return &signature{key, sign}, nil
+}
+
+func cpus(words map[string][]string, platforms []formats.Platform) ([]cpu, error) {
+	own := make(map[formats.Platform][]string)
+	for _, text := range slices.Sorted(maps.Keys(words)) {
+		p, err := formats.ParsePlatform(text)
+		if err != nil {
+			return nil, err
+		}
+		if len(words[text]) == 0 {
+			return nil, fmt.Errorf("platform %q has no word: list at least one", text)
+		}
+		if own[p] != nil {
+			return nil, fmt.Errorf("platform %q is there twice", p)
+		}
+		own[p] = words[text]
+	}
+	var all []cpu
+	seen := make(map[string]formats.Platform)
+	for _, p := range platforms {
+		if p.OS != "linux" || p.Arch == formats.All.Arch {
+			continue
+		}
+		c := cpu{p, slices.Clone(own[p])}
+		if c.words == nil {
+			c.words = []string{openwrt[p.CPU()]}
+		}
+		for _, w := range c.words {
+			if !archForm.MatchString(w) || w == "all" || w == "noarch" {
+				return nil, fmt.Errorf("%q is no name of a CPU", w)
+			}
+			if other, ok := seen[w]; ok {
+				return nil, fmt.Errorf("%q stands for %s and for %s", w, other, p)
+			}
+			seen[w] = p
+		}
+		all = append(all, c)
+	}
+	return all, nil
+}
+
+// Name is "opkg".
+func (r *Repo) Name() string { return "opkg" }
+
+// Settings renders what the indexes depend on besides the records.
+func (r *Repo) Settings() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "opkg 1\nextension %s\nnewest-only %t\n", r.o.Extension, r.o.NewestOnly)
+	for _, c := range r.cpus {
+		fmt.Fprintf(&b, "cpu %s %q\n", c.platform, c.words)
+	}
+	if r.usign != nil {
+		fmt.Fprintf(&b, "usign %s\nopenpgp %s\n", r.usign.key.ID, r.armor.key.ID)
+	}
+	return b.String()
+}
+
+// Partitions lists <channel>/<arch>.
+func (r *Repo) Partitions() []string {
+	var all []string
+	for _, ch := range r.env.Channels {
+		for _, c := range r.cpus {
+			for _, w := range c.words {
+				all = append(all, ch+"/"+w)
+			}
+		}
+	}
+	return all
+}
+
+// Place lists m in the feed of its architecture; packages of every CPU in all.
+func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, error) {
+	if m.Format != "ipk" {
+		return nil, nil
+	}
+	if !slices.Contains(r.env.Channels, channel) {
+		return nil, fmt.Errorf("channel %q is not published here", channel)
+	}
+	if !nameForm.MatchString(m.Name) || !versionForm.MatchString(m.Version) || !archForm.MatchString(m.Arch) {
+		return nil, fmt.Errorf("package %q version %q for %q can't be a file name", m.Name, m.Version, m.Arch)
+	}
+	_, version, found := strings.Cut(m.Version, ":") // as dpkg: no epoch in file names
+	if !found {
+		version = m.Version
+	}
+	var places []publish.Placement
+	for _, c := range r.cpus {
+		for _, w := range c.words {
+			if m.Arch != w && m.Arch != "all" && m.Arch != "noarch" {
+				continue
+			}
+			part := channel + "/" + w
+			places = append(places, publish.Placement{
+				Partition: part,
+				Path:      fmt.Sprintf("opkg/%s/%s_%s_%s.%s", part, m.Name, version, m.Arch, r.o.Extension),
+			})
+		}
+	}
+	return places, nil
+}
+
+// Less orders by name, then by dpkg's comparison of versions.
+func (r *Repo) Less(a, b *publish.Record) bool {
+	return cmp.Or(
+		strings.Compare(a.Meta.Name, b.Meta.Name),
+		ipk.Compare(a.Meta.Version, b.Meta.Version),
+		strings.Compare(a.Path, b.Path),
+	) < 0
+}
+
+// Root is the partition itself: each feed is signed on its own.
+func (r *Repo) Root(partition string) string { return partition }
+
+// Streams lists Packages.
+func (r *Repo) Streams(partition string) []publish.Stream {
+	return []publish.Stream{{
+		Name:  stream,
+		Forms: []publish.Form{publish.Plain, publish.Gzip},
+		Head:  func(int) []byte { return nil },
+		Page:  func(recs []*publish.Record) ([]byte, error) { return page(recs, r.o.NewestOnly) },
+	}}
+}
+
+const stream = "Packages"
+
+// Finish writes the indexes and their signatures.
+func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.RootOutput, error) {
+	out := &publish.RootOutput{}
+	for i := range in.Partitions {
+		p := &in.Partitions[i]
+		dir := "opkg/" + p.Partition + "/"
+		for _, form := range []publish.Form{publish.Plain, publish.Gzip} {
+			idx := p.Find(stream, form)
+			if idx == nil {
+				return nil, fmt.Errorf("partition %s has no index %s in form %q", p.Partition, stream, form)
+			}
+			path := dir + stream
+			if form != publish.Plain {
+				path += "." + string(form)
+			}
+			out.Files = append(out.Files, publish.RootFile{
+				Path: path, Class: publish.Pointer, Blob: idx.Blob,
+				Partition: p.Partition, Stream: stream, Form: form,
+			})
+		}
+		if r.usign == nil {
+			continue
+		}
+		plain := p.Find(stream, publish.Plain).Blob
+		for _, s := range []struct {
+			suffix string
+			*signature
+		}{{".sig", r.usign}, {".asc", r.armor}} {
+			sig, err := signBlob(ctx, s.sign, plain)
+			if err != nil {
+				return nil, fmt.Errorf("partition %s: sign %s%s: %w", p.Partition, stream, s.suffix, err)
+			}
+			out.Files = append(out.Files, publish.RootFile{
+				Path: dir + stream + s.suffix, Class: publish.Pointer, Blob: formats.Bytes(sig),
+			})
+		}
+	}
+	if len(out.Files) == 0 {
+		return nil, errors.New("a root without partitions")
+	}
+	return out, nil
+}
+
+func signBlob(ctx context.Context, sign formats.Signer, b formats.Blob) (sig []byte, err error) {
+	f, err := b.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	return sign(ctx, f)
+}

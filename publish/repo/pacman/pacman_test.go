@@ -1,0 +1,326 @@
+package pacman
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/publishtest"
+)
+
+func records(t testing.TB, text []byte) []*publish.Record {
+	t.Helper()
+	var recs []*publish.Record
+	for d := json.NewDecoder(bytes.NewReader(text)); ; {
+		rec := new(publish.Record)
+		err := d.Decode(rec)
+		if errors.Is(err, io.EOF) {
+			return recs
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		recs = append(recs, rec)
+	}
+}
+
+// list renders a tar as text: header, content.
+func list(t testing.TB, text []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	for r := tar.NewReader(bytes.NewReader(text)); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return out.Bytes()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&out, "== %c %o %d:%d %s:%s %d %s\n", h.Typeflag, h.Mode, h.Uid, h.Gid, h.Uname, h.Gname, h.ModTime.Unix(), h.Name)
+		if _, err := io.Copy(&out, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestDatabaseIsAsWritten(t *testing.T) {
+	golden(t, "database*.txtar", func(t *testing.T, in map[string][]byte) map[string][]byte {
+		r := newRepo(t, Options{}, publish.RepoEnv{Keys: plainKeys{}, Key: "hello"})
+		recs := records(t, in["records.jsonl"])
+		got := make(map[string][]byte)
+		built := publish.Built{Partition: "beta/x86_64", Records: len(recs)}
+		for _, s := range r.Streams(built.Partition) {
+			page, err := s.Page(recs)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := slices.Concat(s.Head(len(recs)), page, s.Tail)
+			if len(text)%512 != 0 {
+				t.Errorf("%s has %d bytes, which are no whole blocks", s.Name, len(text))
+			}
+			got[s.Name] = list(t, text)
+			blob := formats.Bytes(text)
+			built.Indexes = append(built.Indexes, publish.IndexFile{Stream: s.Name, Form: publish.Gzip, Plain: blob.Ref(), Blob: blob})
+		}
+		out, err := r.Finish(context.Background(), &publish.RootInput{Root: built.Partition, At: release, Serial: 1, Partitions: []publish.Built{built}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var files strings.Builder
+		for _, f := range out.Files {
+			fmt.Fprintf(&files, "%d %s %s.%s\n", f.Class, f.Path, f.Stream, f.Form)
+		}
+		got["paths"] = []byte(files.String())
+		return got
+	})
+}
+
+func TestGuideIsAsWritten(t *testing.T) {
+	golden(t, "guide*.txtar", func(t *testing.T, in map[string][]byte) map[string][]byte {
+		env := publish.RepoEnv{Keys: plainKeys{}, Key: "hello"}
+		if _, unsigned := in["unsigned"]; unsigned {
+			env.Key = ""
+		}
+		g, err := newRepo(t, Options{}, env).Guide(context.Background(), &publish.GuideInput{
+			URL: "https://get.example.org/hello", Title: "Hello", Channel: strings.TrimSpace(string(in["channel"])), Packages: []string{"hello"},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var steps strings.Builder
+		for _, group := range []struct {
+			name  string
+			steps []publish.Step
+		}{{"add", g.Add}, {"install", g.Install}, {"upgrade", g.Upgrade}, {"remove", g.Remove}, {"verify", g.Verify}} {
+			fmt.Fprintf(&steps, "%s:\n", group.name)
+			for _, s := range group.steps {
+				fmt.Fprintf(&steps, "\t# %s\n\t%s\n", s.Text, s.Command)
+			}
+		}
+		got := map[string][]byte{"steps": []byte(steps.String()), "setup.sh": []byte(g.Setup), "install.sh": []byte(g.InstallSh)}
+		for _, f := range g.Files {
+			got[f.Path], _ = formats.ReadAll(f.Blob)
+		}
+		return got
+	})
+}
+
+// The body of install.sh is run as it is, but for paths, and pacman's own tools
+// get the root; twice, as people do.
+func TestSetupAddsTheRepositoryOnce(t *testing.T) {
+	need(t, "pacman", "pacman-key", "shellcheck", "dash")
+	keys := realKeys(t)
+	r := newRepo(t, Options{}, publish.RepoEnv{Keys: keys, Key: "hello"})
+	tree := &publishtest.Mem{}
+	put(t, tree, r, release, "stable", hello(t, keys, "hello", "1.0.0"), data(t, keys, "hello", "1.0"))
+	s := serve(t, tree)
+	g, err := r.Guide(context.Background(), &publish.GuideInput{URL: s.URL, Title: "Hello", Channel: "stable"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.MkdirTemp("/tmp", "dp") // an agent's socket has to have a short path
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		exec.Command("gpgconf", "--homedir", root+"/etc/pacman.d/gnupg", "--kill", "all").Run()
+		os.RemoveAll(root)
+	})
+	conf := root + "/etc/pacman.conf"
+	write(t, conf, []byte("[options]\nArchitecture = x86_64\nSigLevel = Required DatabaseOptional\n"))
+	for _, d := range []string{"/var/lib/pacman", "/var/cache", "/etc/pacman.d"} {
+		if err := os.MkdirAll(root+d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	script := "#!/bin/sh\nset -eu\nROOT=" + root + `
+run() { "$@"; }
+put() { cat >"$2"; }
+pacman() { command pacman --config "$ROOT/etc/pacman.conf" --root "$ROOT" --dbpath "$ROOT/var/lib/pacman" --cachedir "$ROOT/var/cache" --gpgdir "$ROOT/etc/pacman.d/gnupg" --logfile "$ROOT/log" "$@"; }
+pacman_key() { command pacman-key --gpgdir "$ROOT/etc/pacman.d/gnupg" "$@"; }
+pacman_conf() { command pacman-conf --config "$ROOT/etc/pacman.conf" "$@"; }
+setup() {
+` + strings.NewReplacer("/etc/", root+"/etc/", "/var/lib/", root+"/var/lib/", "pacman-key", "pacman_key", "pacman-conf", "pacman_conf").Replace(g.Setup) + `}
+install() {
+` + g.InstallSh + `}
+setup
+setup
+install hello
+`
+	name := write(t, root+"/x.sh", []byte(script))
+	mustRun(t, nil, "shellcheck", name)
+	out := mustRun(t, nil, "dash", name)
+	// The second time there are lists, and only our own is fetched.
+	if n := strings.Count(out, "Synchronizing package databases"); n != 2 {
+		t.Errorf("databases were synchronized %d times, want 2:\n%s", n, out)
+	}
+	if b, err := os.ReadFile(root + "/usr/bin/hello"); err != nil || !strings.Contains(string(b), "1.0.0") {
+		t.Errorf("hello is %q (%v)", b, err)
+	}
+	b, err := os.ReadFile(conf)
+	if err != nil || strings.Count(string(b), "Include") != 1 {
+		t.Errorf("pacman.conf includes the repository other than once (%v):\n%s", err, b)
+	}
+}
+
+func TestPlaceTakesWhatIsServed(t *testing.T) {
+	r := newRepo(t, Options{}, publish.RepoEnv{Platforms: []formats.Platform{{OS: "linux", Arch: "amd64"}, {OS: "linux", Arch: "arm", Variant: "v7"}, {OS: "darwin", Arch: "arm64"}}})
+	if got, want := r.Partitions(), []string{"stable/x86_64", "stable/armv7h", "beta/x86_64", "beta/armv7h"}; !slices.Equal(got, want) {
+		t.Errorf("Partitions() = %q, want %q", got, want)
+	}
+	for _, tt := range []struct{ format, arch, want string }{
+		{"arch", "x86_64", "beta/x86_64 arch/x86_64/hello-1:1.0-1-x86_64.pkg.tar.zst"},
+		{"arch", "any", "beta/x86_64 arch/x86_64/hello-1:1.0-1-any.pkg.tar.zst beta/armv7h arch/armv7h/hello-1:1.0-1-any.pkg.tar.zst"},
+		{"arch", "aarch64", ""},
+		{"apk", "x86_64", ""},
+	} {
+		places, err := r.Place(&formats.Meta{Format: tt.format, Name: "hello", Version: "1:1.0-1", Arch: tt.arch}, "beta")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range places {
+			got = append(got, p.Partition, p.Path)
+		}
+		if s := strings.Join(got, " "); s != tt.want {
+			t.Errorf("Place(%s %s) = %q, want %q", tt.format, tt.arch, s, tt.want)
+		}
+	}
+	for _, name := range []string{"../x", ".x", "-x", "a b", "a\nb", ""} {
+		if _, err := r.Place(&formats.Meta{Format: "arch", Name: name, Version: "1-1", Arch: "any"}, "beta"); err == nil {
+			t.Errorf("the name %q is placed", name)
+		}
+	}
+	if _, err := r.Place(&formats.Meta{Format: "arch", Name: "x", Version: "1-1", Arch: "any"}, "edge"); err == nil {
+		t.Error("an unknown channel is taken")
+	}
+}
+
+func TestLessFollowsPacman(t *testing.T) {
+	r := newRepo(t, Options{}, publish.RepoEnv{})
+	var recs []*publish.Record
+	for _, nv := range []string{"a 2-1", "b 1.0rc1-1", "b 1.0-1", "b 1.0-2", "b 1.10-1", "b 1:0.1-1", "ba 0-1"} {
+		n, v, _ := strings.Cut(nv, " ")
+		recs = append(recs, &publish.Record{Meta: formats.Meta{Name: n, Version: v}})
+	}
+	for i, a := range recs {
+		for j, b := range recs {
+			if got := r.Less(a, b); got != (i < j) {
+				t.Errorf("Less(%s %s, %s %s) = %t", a.Meta.Name, a.Meta.Version, b.Meta.Name, b.Meta.Version, got)
+			}
+		}
+	}
+}
+
+func TestNewRefusesWhatCannotWork(t *testing.T) {
+	for name, tt := range map[string]struct {
+		o   Options
+		env publish.RepoEnv
+	}{
+		"compression":      {Options{Compression: "xz"}, publish.RepoEnv{Name: "hello"}},
+		"name":             {Options{}, publish.RepoEnv{Name: "Hello World"}},
+		"reserved name":    {Options{}, publish.RepoEnv{Name: "core"}},
+		"channel":          {Options{}, publish.RepoEnv{Name: "hello", Channels: []string{"a/b"}}},
+		"key without keys": {Options{}, publish.RepoEnv{Name: "hello", Key: "main"}},
+	} {
+		if _, err := New(options(tt.o), tt.env); err == nil {
+			t.Errorf("%s: New takes it", name)
+		}
+	}
+	r := newRepo(t, Options{}, publish.RepoEnv{})
+	for _, url := range []string{"", "ftp://x", "https://x/", "https://x/$(id)", "https://x/a b", "https://x\n"} {
+		if _, err := r.Guide(context.Background(), &publish.GuideInput{URL: url, Channel: "stable"}); err == nil {
+			t.Errorf("url %q: Guide takes it", url)
+		}
+	}
+}
+
+func TestSignDatabaseFalseSignsNoDatabase(t *testing.T) {
+	no := false
+	r := newRepo(t, Options{SignDatabase: &no}, publish.RepoEnv{Keys: plainKeys{}, Key: "hello"})
+	tree := &publishtest.Mem{}
+	put(t, tree, r, release, "stable", data(t, plainKeys{}, "hello", "1.0"))
+	for name := range tree.Files() {
+		if strings.HasSuffix(name, ".db.sig") || strings.HasSuffix(name, ".files.sig") {
+			t.Errorf("%s is there", name)
+		}
+	}
+	if s := sectionOf(t, r, "https://x", "stable"); !strings.Contains(s, "SigLevel = Required DatabaseOptional\n") {
+		t.Errorf("section is %q", s)
+	}
+}
+
+// Whatever a package says, an entry has the blocks that were written on purpose:
+// no value starts one.
+func FuzzDesc(f *testing.F) {
+	f.Add("hello", "1-1", "text\n\n%FILENAME%\nevil", "depend", "a>=1")
+	f.Add("a", "1:2-3", "", "optdepend", "x: \x00y")
+	f.Fuzz(func(t *testing.T, name, version, text, key, value string) {
+		rec := &publish.Record{Path: "arch/x86_64/x.pkg.tar.zst", Meta: formats.Meta{Name: name, Version: version, Arch: "any", Fields: []formats.Field{
+			{Key: "pkgname", Value: name}, {Key: "pkgver", Value: version}, {Key: "arch", Value: "any"}, {Key: "pkgdesc", Value: text}, {Key: key, Value: value},
+		}}}
+		page, err := newRepo(t, Options{}, publish.RepoEnv{}).Streams("")[1].Page([]*publish.Record{rec})
+		if err != nil {
+			return
+		}
+		if len(page)%512 != 0 {
+			t.Fatalf("an entry of %d bytes is no whole blocks", len(page))
+		}
+		out, err := desc(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := make(map[string]bool)
+		for _, block := range strings.Split(strings.TrimSuffix(string(out), "\n\n"), "\n\n") {
+			head, body, _ := strings.Cut(block, "\n")
+			if !strings.HasPrefix(head, "%") || !strings.HasSuffix(head, "%") || seen[head] || body == "" {
+				t.Fatalf("block %q of\n%s", block, out)
+			}
+			seen[head] = true
+		}
+		if !strings.HasPrefix(string(out), "%FILENAME%\nx.pkg.tar.zst\n\n") {
+			t.Fatalf("the file name is not first:\n%s", out)
+		}
+	})
+}
+
+func BenchmarkPage(b *testing.B) {
+	pkg := build(b, nil, "", formats.Spec{Name: "hello", Version: "1.0", Homepage: "https://example.org", Relations: formats.Relations{Depends: []string{"bash >= 4", "glibc"}}}, amd64,
+		file("/usr/bin/hello", "x"), file("/usr/share/doc/hello/README", "x"), file("/usr/share/man/man1/hello.1.gz", "x"))
+	recs := make([]*publish.Record, 10000)
+	for i := range recs {
+		meta := *pkg.Meta
+		meta.Name = fmt.Sprintf("hello-%05d", i)
+		meta.Fields = slices.Clone(meta.Fields)
+		for j := range meta.Fields {
+			if meta.Fields[j].Key == "pkgname" {
+				meta.Fields[j].Value = meta.Name
+			}
+		}
+		recs[i] = &publish.Record{Path: "arch/x86_64/" + meta.Name + ".pkg.tar.zst", Ref: pkg.Blob.Ref(), Added: release, Meta: meta}
+	}
+	r := newRepo(b, Options{}, publish.RepoEnv{})
+	for _, s := range r.Streams("stable/x86_64") {
+		b.Run(s.Name+"-10000", func(b *testing.B) {
+			b.ReportAllocs()
+			for range b.N {
+				page, err := s.Page(recs)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.SetBytes(int64(len(page)))
+			}
+		})
+	}
+}

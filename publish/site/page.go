@@ -1,0 +1,244 @@
+package site
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/distropack/distropack/publish"
+)
+
+var (
+	//go:embed page.html
+	pageText string
+	//go:embed page.css
+	pageStyle string
+	//go:embed page.js
+	pageScript string
+)
+
+// Page is what a template gets.
+type Page struct {
+	Root string // the way to the top of the tree: "./", "../../"
+
+	Name, Title, Initial string
+	Summary              string   // the first line of the description
+	Paragraphs           []string // the rest of it
+	Homepage, License    string
+	URL, Notice          string
+	Released             Date
+	Version              string // "" where packages differ
+	Command, Wget        string // the one-line installers
+	Script               template.JS
+	Style                template.CSS
+	Policy               string // the Content-Security-Policy for Style and Script
+	Channels             []PageChannel
+	Packages             []PagePackage // one per name
+	Package              *PagePackage  // on the page of one package
+	Keys                 []PageKey
+	Counts               []Count
+	Badge                template.HTML // the badge as SVG
+	BadgeMarkdown        string
+}
+
+// PageChannel is a channel with its guides.
+type PageChannel struct {
+	Name    string
+	ID      string // unique in the page
+	Default bool
+	Command string // the one-line installer
+	Guides  []PageGuide
+}
+
+// PageGuide is how one client installs.
+type PageGuide struct {
+	ID       string
+	Client   string
+	Title    string
+	Families string
+	First    bool
+	Main     []PageSection // what everybody needs
+	More     []PageSection // upgrade, remove, verify
+}
+
+// PageSection is a titled list of steps.
+type PageSection struct {
+	Title string
+	Steps []publish.Step
+}
+
+// PagePackage is a package in all its channels.
+type PagePackage struct {
+	Name, Summary string
+	Latest        string // in the first channel that has it
+	Deprecated    string
+	Notice        string
+	Channels      []PageReleases
+}
+
+// PageReleases is what a channel has of a package.
+type PageReleases struct {
+	Channel  string
+	Latest   *PageVersion // nil if there is none
+	Versions []PageVersion
+}
+
+// PageVersion is one version.
+type PageVersion struct {
+	Version   string
+	Time      Date
+	Notice    string
+	Latest    bool
+	Downloads []PageDownload
+}
+
+// PageDownload is one file.
+type PageDownload struct {
+	Label, Format, Arch string
+	Name                string // the file's
+	Link                string // from the page
+	Size                string
+	SHA256              string
+}
+
+// PageKey is a public key.
+type PageKey struct {
+	Name, Kind, Algorithm string
+	Groups                []string // the fingerprint, four digits each
+	Fingerprint           string
+	Link                  string
+	Check                 string // a command that prints the fingerprint of the served key
+}
+
+// Date is a day to read and a moment for programs; the zero Date is unknown.
+type Date struct{ Day, ISO string }
+
+func date(t time.Time) Date {
+	if t.IsZero() {
+		return Date{}
+	}
+	return Date{t.UTC().Format("2 January 2006"), t.UTC().Format(time.RFC3339)}
+}
+
+func renderPages(in *Input) ([]publish.File, error) {
+	text := cmp.Or(in.Template, pageText)
+	tmpl, err := template.New("page").Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("template: %w", err)
+	}
+	index := newPage(in, "./", nil)
+	b, err := execute(tmpl, index)
+	if err != nil {
+		return nil, err
+	}
+	files := []publish.File{file("index.html", b)}
+	for i := range index.Packages {
+		name := index.Packages[i].Name
+		page := newPage(in, "../../", &index.Packages[i].Name)
+		b, err := execute(tmpl, page)
+		if err != nil {
+			return nil, fmt.Errorf("page of package %q: %w", name, err)
+		}
+		files = append(files, file("packages/"+name+"/index.html", b))
+	}
+	return files, nil
+}
+
+func execute(tmpl *template.Template, p *Page) ([]byte, error) {
+	var b bytes.Buffer
+	if err := tmpl.Execute(&b, p); err != nil {
+		return nil, fmt.Errorf("template: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func newPage(in *Input, root string, name *string) *Page {
+	p := &Page{
+		Root: root, Name: in.Name, Title: in.Title, Homepage: in.Homepage, License: in.License,
+		Initial: strings.ToUpper(string([]rune(in.Title)[:1])),
+		URL:     in.URL, Notice: in.Notice, Released: date(in.At), Version: in.version(),
+		Counts: in.counts(), Badge: template.HTML(renderBadge(in)), BadgeMarkdown: in.badgeMarkdown(),
+	}
+	p.Summary, p.Paragraphs = paragraphs(in.Description)
+	seen := make(map[string]bool)
+	for _, pkg := range in.Packages {
+		if !seen[pkg.Name] {
+			seen[pkg.Name] = true
+			p.Packages = append(p.Packages, in.pagePackage(pkg.Name, root))
+		}
+	}
+	only := ""
+	if name != nil {
+		only = *name
+		for i := range p.Packages {
+			if p.Packages[i].Name == only {
+				p.Package = &p.Packages[i]
+			}
+		}
+		p.Version = p.Package.Latest
+	}
+	p.Command = in.command("", only)
+	p.Wget = strings.Replace(p.Command, "curl -fsSL", "wget -qO-", 1)
+	most := 0
+	for i, c := range in.Channels {
+		pc := PageChannel{Name: c, ID: fmt.Sprintf("channel-%d", i+1), Default: c == in.Default, Command: in.command(c, only)}
+		for j, g := range in.Guides[c] {
+			if pg, ok := in.pageGuide(c, g, only); ok {
+				pg.ID = fmt.Sprintf("%s-%d-%d", g.Client, i+1, j+1)
+				pg.First = len(pc.Guides) == 0
+				pc.Guides = append(pc.Guides, pg)
+			}
+		}
+		if len(pc.Guides) > 0 || p.Package == nil {
+			p.Channels = append(p.Channels, pc)
+		}
+		most = max(most, len(pc.Guides))
+	}
+	// A package that the default channel lacks is shown in the first that has it.
+	if !slices.ContainsFunc(p.Channels, func(c PageChannel) bool { return c.Default }) && len(p.Channels) > 0 {
+		p.Channels[0].Default = true
+		p.Command = p.Channels[0].Command
+	}
+	for _, k := range in.Keys {
+		p.Keys = append(p.Keys, in.pageKey(&k, root))
+	}
+	p.Style = template.CSS(pageStyle + tabRules(max(most, len(in.Channels))))
+	p.Script = template.JS(pageScript)
+	p.Policy = fmt.Sprintf("default-src 'none'; style-src %s; script-src %s; img-src data:; base-uri 'none'; form-action 'none'",
+		sourceHash(string(p.Style)), sourceHash(string(p.Script)))
+	return p
+}
+
+// sourceHash is how a Content-Security-Policy allows an inline element.
+func sourceHash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// tabRules ties the nth radio button of a group to its label and panel, so that
+// tabs work without a script.
+func tabRules(n int) string {
+	var b strings.Builder
+	rule := func(parts string, declarations string) {
+		for i := 1; i <= n; i++ {
+			if i > 1 {
+				b.WriteString(",\n")
+			}
+			b.WriteString(strings.ReplaceAll(parts, "N", fmt.Sprint(i)))
+		}
+		fmt.Fprintf(&b, " { %s }\n", declarations)
+	}
+	if n > 0 {
+		rule(".tabs > input:nth-of-type(N):checked ~ .panels > :nth-child(N)", "display: block")
+		rule(".tabs > input:nth-of-type(N):checked ~ .labels > :nth-child(N)", "background: var(--on); border-color: var(--accent); color: var(--text)")
+		rule(".tabs > input:nth-of-type(N):focus-visible ~ .labels > :nth-child(N)", "outline: 3px solid var(--focus); outline-offset: 2px")
+	}
+	return b.String()
+}

@@ -1,0 +1,4 @@
+// Tiny is small.
+package main
+
+func main() {}

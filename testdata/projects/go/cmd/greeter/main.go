@@ -1,0 +1,6 @@
+// Greeter greets.
+package main
+
+import "fmt"
+
+func main() { fmt.Println("hello") }

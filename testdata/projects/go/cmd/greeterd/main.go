@@ -1,0 +1,4 @@
+// Greeterd greets for ever.
+package main
+
+func main() {}

@@ -1,0 +1,2 @@
+// Package internal is no program.
+package internal

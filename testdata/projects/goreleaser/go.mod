@@ -1,0 +1,3 @@
+module github.com/example/released
+
+go 1.22

@@ -1,0 +1,4 @@
+// Released is released.
+package main
+
+func main() {}

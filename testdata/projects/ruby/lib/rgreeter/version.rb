@@ -1,0 +1,3 @@
+module Rgreeter
+  VERSION = "0.7.0"
+end
