@@ -201,7 +201,7 @@ func newTxn(dst Destination, head string, base *state, repos []Repo, o Options) 
 	for _, r := range repos {
 		rt := &repoTxn{Repo: r, state: t.base.repo(r.Name()), settings: sha256.Sum256([]byte(r.Settings()))}
 		rt.redo = rt.state != nil && rt.state.Settings != rt.settings
-		names := r.Partitions()
+		names := slices.Clone(r.Partitions())
 		if rt.state != nil { // what another project's configuration listed stays
 			for _, p := range rt.state.Partitions {
 				names = append(names, p.Name)
@@ -309,7 +309,8 @@ func (t *txn) list(ctx context.Context, r *repoTxn, part string, rec *Record) (b
 		return false, subject(err)
 	}
 	for _, old := range named {
-		if old.Path != rec.Path && old.Meta.Version != rec.Meta.Version || old.Meta.Arch != rec.Meta.Arch && old.Path != rec.Path {
+		same := old.Meta.Version == rec.Meta.Version && old.Meta.Arch == rec.Meta.Arch && old.Meta.Format == rec.Meta.Format
+		if old.Path != rec.Path && !same {
 			continue
 		}
 		if old.Ref == rec.Ref {
@@ -323,7 +324,7 @@ func (t *txn) list(ctx context.Context, r *repoTxn, part string, rec *Record) (b
 			return false, subject(err)
 		}
 	}
-	if n := len(named); n > 0 && !t.o.AllowOlder && r.Less(rec, named[n-1]) {
+	if n := len(named); n > 0 && !t.o.AllowOlder && named[n-1].Meta.Version != rec.Meta.Version && r.Less(rec, named[n-1]) {
 		return false, &OlderError{r.Name(), part, rec.Meta.Name, rec.Meta.Version, named[n-1].Meta.Version}
 	}
 	used, err := t.pathUsed(ctx, rec.Path, rec.Meta.Name)

@@ -56,10 +56,8 @@ func word(p formats.Platform) (string, error) {
 	return w, nil
 }
 
-// Identify names the package NAME-VERSION-rRELEASE.apk, as apk asks repositories
-// for it: the CPU is not in the name, so packages for several need a directory
-// each. It also renders the description and the scripts, so all that is wrong with
-// spec shows here.
+// Identify names the package NAME_VERSION-rRELEASE_ARCH.apk. It also renders the
+// description and the scripts, so all that is wrong with spec shows here.
 func (f *Format) Identify(spec *formats.Spec, p formats.Platform) (formats.Identity, error) {
 	id, err := identity(spec, p)
 	if err != nil {
@@ -89,7 +87,9 @@ func identity(spec *formats.Spec, p formats.Platform) (id formats.Identity, err 
 		return id, err
 	}
 	id.Name = spec.Name
-	id.Filename = id.Name + "-" + id.Version + ".apk"
+	// A repository calls it name-version.apk in a folder per CPU; beside packages
+	// for other CPUs the name needs the word.
+	id.Filename = id.Name + "_" + id.Version + "_" + id.Arch + ".apk"
 	if len(id.Filename) > 255 {
 		return id, fmt.Errorf("file name %q is longer than 255 bytes; shorten the name or version", id.Filename)
 	}

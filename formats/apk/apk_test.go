@@ -277,7 +277,7 @@ func TestWordsAndNames(t *testing.T) {
 	f := newFormat(t, "")
 	for _, p := range formats.LinuxPlatforms() {
 		id, err := f.Identify(hello("1.0"), p)
-		if err != nil || id != (formats.Identity{Filename: "hello-1.0-r1.apk", Name: "hello", Version: "1.0-r1", Arch: words[p.CPU()]}) || id.Arch == "" {
+		if err != nil || id != (formats.Identity{Filename: "hello_1.0-r1_" + words[p.CPU()] + ".apk", Name: "hello", Version: "1.0-r1", Arch: words[p.CPU()]}) || id.Arch == "" {
 			t.Errorf("Identify(%s) = %+v, %v", p, id, err)
 		}
 	}

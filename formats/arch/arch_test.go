@@ -3,6 +3,7 @@ package arch
 import (
 	"bytes"
 	"context"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,7 +50,10 @@ func TestDescribeReadsXzAndPlainTar(t *testing.T) {
 	f := newFormat(t, formats.NoSection)
 	dir := t.TempDir()
 	zst := filepath.Join(dir, "x.tar.zst")
-	if err := os.WriteFile(zst, build(t, f, hello("1"), helloFiles()), 0o644); err != nil {
+	noise := make([]byte, 200_000) // what xz stores as it is
+	rand.NewChaCha8([32]byte{}).Read(noise)
+	files := append(helloFiles(), formats.File{Path: "/usr/bin/noise", Type: formats.Regular, Content: formats.Bytes(noise)})
+	if err := os.WriteFile(zst, build(t, f, hello("1"), files), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	mustRun(t, "zstd", "-dq", zst)
@@ -60,7 +64,7 @@ func TestDescribeReadsXzAndPlainTar(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, err := f.Describe(context.Background(), bytes.NewReader(b), int64(len(b)))
-		if err != nil || m.Name != "hello" || len(m.Files) != 19 {
+		if err != nil || m.Name != "hello" || len(m.Files) != 20 {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
 	}

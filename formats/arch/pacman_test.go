@@ -220,6 +220,15 @@ func TestFailingScriptsAreReported(t *testing.T) {
 	}
 }
 
+func TestFunctionsThatAreOnlyMentionedAreThere(t *testing.T) {
+	m := newMachine(t)
+	s := hello("1")
+	s.Scripts.PostInstall = "echo 'see pre_install and pre_remove' >>/log\n"
+	m.mustPacman("-U", buildFile(t, newFormat(t, formats.NoSection), t.TempDir(), s, nil)) // an unknown function is an error
+	m.wantLog("installation", "see pre_install and pre_remove")
+	m.mustPacman("-R", "hello")
+}
+
 func TestOwnersWithNamesAreSetOnTheMachine(t *testing.T) {
 	need(t, "stat")
 	m := newMachine(t)

@@ -70,6 +70,9 @@ func (*Format) Describe(ctx context.Context, r io.ReaderAt, size int64) (*format
 	if m.Name == "" || m.Version == "" || m.Arch == "" {
 		return nil, errors.New("no pkgname, pkgver or arch in .PKGINFO; this is no pacman package")
 	}
+	if m.Get("datahash") != "" {
+		return nil, errors.New(".PKGINFO has a datahash; this is an apk package")
+	}
 	if checkName(m.Name) != nil || !isName(m.Version, "._+-:~") || !isName(m.Arch, "_") {
 		return nil, fmt.Errorf("package %q, version %q, architecture %q: not what pacman allows", m.Name, m.Version, m.Arch)
 	}

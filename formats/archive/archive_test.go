@@ -258,3 +258,21 @@ func FuzzDescribe(f *testing.F) {
 		}
 	})
 }
+
+func TestEntriesAreSortedByTheirPlaceInTheArchive(t *testing.T) {
+	entries, err := layOut([]formats.File{
+		{Path: "/usr/bin/z", Type: formats.Symlink, Target: "x"},
+		{Path: "/etc/y", Type: formats.Symlink, Target: "x"},
+		{Path: "/usr/bin", Type: formats.Dir},
+	}, "top/", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.name)
+	}
+	if want := []string{"top/", "top/bin/", "top/bin/z", "top/etc/y"}; !slices.Equal(names, want) {
+		t.Errorf("got %q, want %q", names, want)
+	}
+}

@@ -47,7 +47,7 @@ func TestDefaultsAreTheDocumentedOnes(t *testing.T) {
 		{"Type", k.Contents[0].Type, "file"}, {"Owner", k.Contents[0].Owner, "root"},
 		{"Dir", s.Dir, "dist/pages"}, {"URL", s.URL, "https://example.org"}, {"site Name", s.Name, "hello"},
 		{"Clients", fmt.Sprint(s.Clients), "[apt dnf pacman apk]"}, {"site Channels", fmt.Sprint(s.Channels), "[stable]"},
-		{"Grace", s.Keep.Grace.String(), "1d"}, {"Key", s.Key, "k.asc"},
+		{"Grace", s.Keep.Grace.String(), "1d"}, {"Key", s.Key, ""},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s = %q, want %q", c.what, c.got, c.want)
@@ -193,6 +193,33 @@ func TestHostileFilesAreRefusedQuickly(t *testing.T) {
 		t.Logf("%s: %v", name, took)
 		if err != nil && len(err.Error()) > 1<<20 {
 			t.Errorf("%s: the error has %d bytes", name, len(err.Error()))
+		}
+	}
+}
+
+func TestVariablesAreReplaced(t *testing.T) {
+	env := map[string]string{"A": "a", "EMPTY": "", "NESTED": "${A}"}
+	for text, want := range map[string]string{
+		"${A}":             "a",
+		"x${A}y${A}":       "xaya",
+		"${A:-b}":          "a",
+		"${NO:-b}":         "b",
+		"${NO:-}x":         "x",
+		"${EMPTY:-b}":      "b",
+		"x${EMPTY}":        "x",
+		"$${A}":            "${A}",
+		"$$${A}":           "$${A}",
+		"$A $ $$ $1 {A}":   "$A $ $$ $1 {A}",
+		"${NESTED}":        "${A}",
+		"cost: 5$":         "cost: 5$",
+		"${NO:-a:-b}":      "a:-b",
+		"${NO:-https://x}": "https://x",
+	} {
+		p, err := config.Parse("f", fmt.Appendf(nil, "%stitle: '%s'\n", read(t, "testdata/good/smallest.yml"), text), options(env))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+		} else if p.Title != want && !(want == "" && p.Title == "hello") {
+			t.Errorf("%s = %q, want %q", text, p.Title, want)
 		}
 	}
 }

@@ -95,7 +95,6 @@ func (s *Site) fill(p *Project, o *Options) {
 	s.Title = cmp.Or(s.Title, p.Title)
 	s.Dir = path.Clean(cmp.Or(s.Dir, "dist/"+s.Site))
 	s.URL = strings.TrimRight(s.URL, "/")
-	s.Key = cmp.Or(s.Key, p.Signing.Key)
 	s.Keep.Grace = cmp.Or(s.Keep.Grace, Duration(24*time.Hour))
 	if s.Clients == nil {
 		for _, k := range o.Clients {

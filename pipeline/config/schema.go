@@ -158,7 +158,7 @@ func (g *schemas) words(t reflect.Type, name string, s *schema) {
 				s.Properties[n] = item.(*schema)
 			}
 		}
-	case name == "priority":
+	case name == "priority" && t.PkgPath() == packageType.PkgPath():
 		*s = *orVariable(&schema{Enum: priorities})
 	}
 }

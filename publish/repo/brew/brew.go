@@ -147,14 +147,14 @@ func platformOf(m *formats.Meta) (p platform, ok bool) {
 }
 
 // Less orders by name, then by upstream's version, then by release ("1.2.0-2", which
-// would read as a pre-release), then by path.
+// would read as a pre-release). The archives of one version are equal: the engine
+// takes what is less than the newest record for an older version.
 func (r *Repo) Less(a, b *publish.Record) bool {
 	return cmp.Or(
 		strings.Compare(a.Meta.Name, b.Meta.Name),
 		formats.CompareVersions(cmp.Or(a.Version, a.Meta.Version), cmp.Or(b.Version, b.Meta.Version)),
 		cmp.Compare(len(a.Meta.Version), len(b.Meta.Version)),
 		strings.Compare(a.Meta.Version, b.Meta.Version),
-		strings.Compare(a.Path, b.Path),
 	) < 0
 }
 
@@ -187,6 +187,7 @@ func (r *Repo) page(recs []*publish.Record, channel string) ([]byte, error) {
 		newest := recs[:n:n]
 		version := newest[n-1].Meta.Version
 		newest = slices.DeleteFunc(slices.Clone(newest), func(rec *publish.Record) bool { return rec.Meta.Version != version })
+		slices.SortFunc(newest, func(a, b *publish.Record) int { return strings.Compare(a.Path, b.Path) })
 		text, err := r.formula(newest, channel)
 		if err != nil {
 			return nil, fmt.Errorf("formula of %s %s: %w", name, version, err)

@@ -273,6 +273,7 @@ func TestInstallPutsFilesWhereHomebrewWantsThem(t *testing.T) {
 		"lib/libhello.so":                            "lib/libhello.so",
 		"lib/systemd/system/hello.service":           "",
 		"libexec/hello/{a}[b]*":                      "libexec/hello/{a}[b]*",
+		`libexec/b\c`:                                `libexec/b\c`,
 		"libexec/{x}[y]*":                            "libexec/{x}[y]*",
 		"etc/hello.conf":                             "ETC/hello.conf",
 		"etc/hello/x.conf":                           "ETC/hello/x.conf",

@@ -128,7 +128,7 @@ func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, erro
 	if !slices.Contains(r.env.Channels, channel) {
 		return nil, fmt.Errorf("channel %q is not published here (channels: %s)", channel, strings.Join(r.env.Channels, " "))
 	}
-	version, release := m.Get("version"), m.Get("release")
+	version, release := splitVersion(m.Version)
 	for _, part := range []string{m.Name, version, release, m.Arch} {
 		if !legalPart.MatchString(part) {
 			return nil, fmt.Errorf("package %q %q: %q can't be part of a file name", m.Name, m.Version, part)
@@ -139,6 +139,18 @@ func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, erro
 		Partition: channel,
 		Path:      dir(channel) + "Packages/" + strings.ToLower(m.Name[:1]) + "/" + file,
 	}}, nil
+}
+
+// splitVersion takes "[epoch:]version-release" apart; the epoch is no part of
+// file names.
+func splitVersion(v string) (version, release string) {
+	if _, rest, ok := strings.Cut(v, ":"); ok {
+		v = rest
+	}
+	if i := strings.LastIndexByte(v, '-'); i >= 0 {
+		return v[:i], v[i+1:]
+	}
+	return v, ""
 }
 
 // dir is where a channel's repository lies, with a trailing slash.

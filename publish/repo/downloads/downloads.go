@@ -50,7 +50,7 @@ func (r *Repo) Name() string { return "downloads" }
 func (r *Repo) Settings() string { return "1 " + r.keyID }
 
 // Partitions implements publish.Repo: the channels.
-func (r *Repo) Partitions() []string { return r.env.Channels }
+func (r *Repo) Partitions() []string { return slices.Clone(r.env.Channels) }
 
 var word = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~-]*$`)
 

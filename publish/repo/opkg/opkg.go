@@ -240,7 +240,7 @@ func (r *Repo) Less(a, b *publish.Record) bool {
 	return cmp.Or(
 		strings.Compare(a.Meta.Name, b.Meta.Name),
 		ipk.Compare(a.Meta.Version, b.Meta.Version),
-		strings.Compare(a.Path, b.Path),
+		strings.Compare(a.Meta.Version, b.Meta.Version),
 	) < 0
 }
 

@@ -69,6 +69,9 @@ func TestDatabaseIsAsWritten(t *testing.T) {
 			if len(text)%512 != 0 {
 				t.Errorf("%s has %d bytes, which are no whole blocks", s.Name, len(text))
 			}
+			if end := make([]byte, 1024); !bytes.HasSuffix(text, end) || bytes.HasSuffix(page, end) {
+				t.Errorf("%s: the two zero blocks that end a tar are not in the tail alone", s.Name)
+			}
 			got[s.Name] = list(t, text)
 			blob := formats.Bytes(text)
 			built.Indexes = append(built.Indexes, publish.IndexFile{Stream: s.Name, Form: publish.Gzip, Plain: blob.Ref(), Blob: blob})
