@@ -58,10 +58,10 @@ func Check(ctx context.Context, dst Destination, repos []Repo, verify Verify, o 
 				continue
 			}
 			if !slices.IsSortedFunc(recs, func(a, b *Record) int {
-				if r.Less(b, a) {
-					return 1
+				if r.Less(a, b) {
+					return -1
 				}
-				return -1
+				return 1
 			}) {
 				fail("repository %s: partition %s: records are not in order", r.Name(), p.name)
 			}

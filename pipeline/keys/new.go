@@ -89,6 +89,6 @@ func signConfig(at time.Time) *packet.Config {
 	return &packet.Config{
 		DefaultHash:                           crypto.SHA512,
 		Time:                                  func() time.Time { return at },
-		MinRSABits: map[bool]uint16{}[salt],
+		NonDeterministicSignaturesViaNotation: &salt,
 	}
 }

@@ -21,7 +21,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -62,18 +61,6 @@ type Repo struct {
 
 var _ publish.Repo = (*Repo)(nil)
 
-// cpu is one platform with apk's words for it.
-type cpu struct {
-	platform formats.Platform
-	words    []string
-}
-
-// alpine has Alpine's word of each CPU.
-var alpine = map[string]string{
-	"amd64": "x86_64", "arm64": "aarch64", "armv6": "armhf", "armv7": "armv7", "386": "x86",
-	"riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x", "loong64": "loongarch64",
-}
-
 var (
 	channelForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 	archForm    = regexp.MustCompile(`^[a-z0-9][a-z0-9_.+-]*$`)
@@ -91,39 +78,9 @@ func New(o Options, env publish.RepoEnv) (*Repo, error) {
 			return nil, fmt.Errorf("channel %q can't be a directory: use lower-case letters, digits, - _ and .", ch)
 		}
 	}
-	arches := make(map[formats.Platform][]string)
-	for _, text := range slices.Sorted(maps.Keys(o.Arches)) {
-		p, err := formats.ParsePlatform(text)
-		if err != nil {
-			return nil, fmt.Errorf("arches: %w", err)
-		}
-		if len(o.Arches[text]) == 0 {
-			return nil, fmt.Errorf("arches: platform %q has no word: list at least one", text)
-		}
-		if arches[p] != nil {
-			return nil, fmt.Errorf("arches: platform %q is there twice", p)
-		}
-		arches[p] = o.Arches[text]
-	}
-	seen := make(map[string]formats.Platform)
-	for _, p := range env.Platforms {
-		if p.OS != "linux" || p.Arch == formats.All.Arch {
-			continue
-		}
-		words := arches[p]
-		if words == nil {
-			words = []string{alpine[p.CPU()]}
-		}
-		for _, w := range words {
-			if !archForm.MatchString(w) || w == "noarch" || w == "all" {
-				return nil, fmt.Errorf("arches: %q is no name of a CPU", w)
-			}
-			if other, ok := seen[w]; ok {
-				return nil, fmt.Errorf("arches: %q stands for %s and for %s", w, other, p)
-			}
-			seen[w] = p
-		}
-		r.cpus = append(r.cpus, cpu{p, slices.Clone(words)})
+	var err error
+	if r.cpus, err = cpus(o.Arches, env.Platforms); err != nil {
+		return nil, fmt.Errorf("arches: %w", err)
 	}
 	if env.Key == "" {
 		return r, nil
@@ -131,7 +88,6 @@ func New(o Options, env publish.RepoEnv) (*Repo, error) {
 	if env.Keys == nil {
 		return nil, fmt.Errorf("key %q is not there: no keys were opened", env.Key)
 	}
-	var err error
 	if r.key, err = env.Keys.Public(env.Key, formats.RSA256); err != nil {
 		return nil, err
 	}
