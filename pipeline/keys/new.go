@@ -33,7 +33,7 @@ func New(name, email string, at time.Time, random io.Reader, o NewOptions) (*Key
 	if o.Bits < goodRSA || o.Bits > 8192 {
 		return nil, fmt.Errorf("RSA with %d bits: %d to 8192 are possible", o.Bits, goodRSA)
 	}
-	if o.Expires < 0 || o.Expires > 100*365*24*time.Hour {
+	if o.Expires != 0 && o.Expires < time.Hour || o.Expires > 100*365*24*time.Hour {
 		return nil, fmt.Errorf("a key can't expire after %s", o.Expires)
 	}
 	if name == "" {
