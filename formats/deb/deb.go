@@ -22,12 +22,14 @@ import (
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/formats/internal/debian"
+	"github.com/distropack/distropack/formats/internal/nfpm"
 	"github.com/distropack/distropack/formats/internal/pack"
 )
 
 // Options are the settings of a package's section deb.
 type Options struct {
 	Compression string `yaml:"compression" enum:"gzip,zstd,none" doc:"How files are compressed: gzip, which every dpkg reads, where absent."`
+	Engine      string `yaml:"engine" enum:"distropack,nfpm" doc:"Who writes the package; nfpm gives the package nFPM would, without services and changelog. distropack where absent."`
 }
 
 // Kind makes the format.
@@ -37,7 +39,17 @@ func Kind() formats.Kind {
 		if err := s.Decode(&o); err != nil {
 			return nil, err
 		}
-		return New(o, env)
+		d, err := New(o, env)
+		if err != nil {
+			return nil, err
+		}
+		switch o.Engine {
+		case "", "distropack":
+			return d, nil
+		case "nfpm":
+			return nfpm.Engine(d, nil), nil
+		}
+		return nil, fmt.Errorf("engine %q: distropack and nfpm are known", o.Engine)
 	}}
 }
 

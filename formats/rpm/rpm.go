@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/formats/internal/nfpm"
 	"github.com/distropack/distropack/formats/internal/pack"
 )
 
@@ -33,6 +34,7 @@ import (
 type Options struct {
 	Compression pack.Codec `yaml:"compression" enum:"zstd,gzip,none" doc:"How the payload is compressed: zstd where absent; gzip for systems older than Fedora 31, RHEL 8 and openSUSE 15.2."`
 	Group       string     `yaml:"group" doc:"The RPM group; the section where absent."`
+	Engine      string     `yaml:"engine" enum:"distropack,nfpm" doc:"Who writes the package; nfpm gives the package nFPM would, without services and changelog. distropack where absent."`
 }
 
 // Kind makes the format from its options.
@@ -64,18 +66,23 @@ func newFormat(section formats.Section, env formats.Env) (formats.Format, error)
 	if err := checkLine("group", f.options.Group); err != nil {
 		return nil, err
 	}
-	if env.Key == "" {
+	if env.Key != "" {
+		if env.Keys == nil {
+			return nil, fmt.Errorf("key %q: there are no keys to sign with", env.Key)
+		}
+		sign, err := env.Keys.Signer(env.Key, formats.OpenPGP)
+		if err != nil {
+			return nil, err
+		}
+		f.sign = sign
+	}
+	switch f.options.Engine {
+	case "", "distropack":
 		return f, nil
+	case "nfpm":
+		return nfpm.Engine(f, f.sign), nil
 	}
-	if env.Keys == nil {
-		return nil, fmt.Errorf("key %q: there are no keys to sign with", env.Key)
-	}
-	sign, err := env.Keys.Signer(env.Key, formats.OpenPGP)
-	if err != nil {
-		return nil, err
-	}
-	f.sign = sign
-	return f, nil
+	return nil, fmt.Errorf("engine %q: distropack and nfpm are known", f.options.Engine)
 }
 
 // Name returns "rpm".
