@@ -156,9 +156,7 @@ func (s *Site) render(ctx context.Context, v *publish.View) ([]publish.File, err
 }
 
 func guidesOf(ctx context.Context, r publish.Repo, in *publish.GuideInput) ([]*publish.Guide, error) {
-	if many, ok := r.(interface {
-		Guides(context.Context, *publish.GuideInput) ([]*publish.Guide, error)
-	}); ok {
+	if many, ok := r.(publish.Guides); ok {
 		return many.Guides(ctx, in)
 	}
 	g, err := r.Guide(ctx, in)

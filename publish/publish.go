@@ -139,8 +139,15 @@ type Repo interface {
 	// changed, with all its partitions.
 	Finish(ctx context.Context, in *RootInput) (*RootOutput, error)
 
-	// Guide tells people and install.sh how to use the repository.
+	// Guide tells people and install.sh how to use the repository; nil where
+	// there is nothing to set up.
 	Guide(ctx context.Context, in *GuideInput) (*Guide, error)
+}
+
+// Guides is a Repo that serves several clients: dnf's repository is zypper's too.
+// Guide then gives the first of them.
+type Guides interface {
+	Guides(ctx context.Context, in *GuideInput) ([]*Guide, error)
 }
 
 // Stream is one index text of a partition: Head, the pages' texts, Tail. A page

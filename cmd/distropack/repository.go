@@ -43,7 +43,6 @@ type settings struct {
 type repoFlags struct {
 	key, site string
 	unsigned  bool
-	time      string
 }
 
 func (o *repoFlags) add(c *cobra.Command) {

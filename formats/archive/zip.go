@@ -45,6 +45,7 @@ func writeZip(ctx context.Context, w io.Writer, scratch *formats.Scratch, l labe
 
 func (z *zipWriter) add(ctx context.Context, at time.Time, e entry) error {
 	h := &zip.FileHeader{Name: e.name, Method: zip.Store, Extra: unixTime(at), CreatorVersion: 3<<8 | 20, ReaderVersion: 20}
+	//lint:ignore SA1019 Modified would add a second time field and the zone of this machine
 	h.ModifiedDate, h.ModifiedTime = dosTime(at)
 	if !isASCII(e.name) {
 		h.Flags |= 1 << 11 // the name is UTF-8

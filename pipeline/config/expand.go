@@ -9,16 +9,16 @@ import (
 // before anything else for itself. vars are the names whose values are in text.
 // A default is used where the variable is undefined or empty; it is taken as it
 // is, without variables of its own. bad is the first thing that is wrong.
-func expand(s string, env func(string) (string, bool)) (text string, vars []variable, bad error, hint string) {
+func expand(s string, env func(string) (string, bool)) (text string, vars []variable, hint string, bad error) {
 	if !strings.Contains(s, "${") {
-		return s, nil, nil, ""
+		return s, nil, "", nil
 	}
 	var b strings.Builder
 	for {
 		i := strings.IndexByte(s, '$')
 		if i < 0 || i+1 >= len(s) {
 			b.WriteString(s)
-			return b.String(), vars, bad, hint
+			return b.String(), vars, hint, bad
 		}
 		b.WriteString(s[:i])
 		s = s[i:]
@@ -40,7 +40,7 @@ func expand(s string, env func(string) (string, bool)) (text string, vars []vari
 				bad, hint = fmt.Errorf("${ is not closed"), "write $${ for the text ${"
 			}
 			b.WriteString(s)
-			return b.String(), vars, bad, hint
+			return b.String(), vars, hint, bad
 		case !isVariable(name):
 			if bad == nil {
 				bad, hint = fmt.Errorf("${%s} is not a variable", clip(body)), "${NAME} and ${NAME:-default} are; write $${ for the text ${"

@@ -280,7 +280,7 @@ func (l *loader) scalar(y *yaml.Node, n *node) {
 	if l.env == nil {
 		return
 	}
-	text, vars, err, hint := expand(y.Value, l.env)
+	text, vars, hint, err := expand(y.Value, l.env)
 	if err != nil {
 		l.fail(n.pos, n.path(), hint, "%w", err)
 		n.kind = null

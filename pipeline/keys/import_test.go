@@ -97,9 +97,9 @@ func TestEveryFormOfAKeyIsTheSameKey(t *testing.T) {
 
 func TestGpgKeysServeEveryFormat(t *testing.T) {
 	for _, algo := range []string{"rsa3072", "ed25519"} {
-		secret, home := gpgKey(t, algo, "sign", "")
+		_, home := gpgKey(t, algo, "sign", "")
 		run(t, "gpg", "--homedir", home, "--batch", "--passphrase", "", "--faked-system-time", "20250602T000000", "--quick-add-uid", "gpg@example.org", "Second <second@example.org>")
-		secret = export(t, home, "", "--export-secret-keys")
+		secret := export(t, home, "", "--export-secret-keys")
 		k := imports(t, secret)
 		r := Of("hello", map[string]*Key{"main": k}, now)
 		keyring := write(t, "k.gpg", public(t, r, "main", formats.OpenPGP).Binary)

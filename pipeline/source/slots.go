@@ -136,7 +136,7 @@ func (empty) Open(name string) (fs.File, error) {
 // plus the platform, the version and $OUT.
 func (s *Slots) command(ctx context.Context, name, command string, p formats.Platform, title string) (*Tree, error) {
 	if s.Dir == "" {
-		return nil, errors.New("commands are not run here: build before, and take the files by files: or assets:")
+		return nil, errors.New("commands are not run here: build before, and take the files by a source of the kind files or assets")
 	}
 	out := filepath.Join(s.Work, "slot-"+name+"-"+strings.ReplaceAll(p.String(), "/", "_"))
 	if err := os.MkdirAll(out, 0o755); err != nil {

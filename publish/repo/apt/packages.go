@@ -77,12 +77,13 @@ func field(b *bytes.Buffer, f formats.Field) error {
 	return nil
 }
 
-// contentsPage renders "path<TAB>section/package" lines, sorted within the page.
+// contentsPage renders "path<TAB>section/package" lines, sorted for each name.
 // Debian's own files are sorted as a whole; apt-file reads line by line and does
 // not mind, and so a page of Contents changes with its packages alone.
 func contentsPage(recs []*publish.Record) ([]byte, error) {
+	var b bytes.Buffer
 	var lines []string
-	for _, rec := range recs {
+	for i, rec := range recs {
 		owner := rec.Meta.Name
 		if s := rec.Meta.Get("Section"); s != "" {
 			owner = s + "/" + owner
@@ -92,7 +93,14 @@ func contentsPage(recs []*publish.Record) ([]byte, error) {
 				lines = append(lines, strings.TrimPrefix(f, "/")+"\t"+owner+"\n")
 			}
 		}
+		if i+1 < len(recs) && recs[i+1].Meta.Name == rec.Meta.Name {
+			continue // several versions of a package mostly have the same files
+		}
+		slices.Sort(lines)
+		for _, l := range slices.Compact(lines) {
+			b.WriteString(l)
+		}
+		lines = lines[:0]
 	}
-	slices.Sort(lines)
-	return []byte(strings.Join(slices.Compact(lines), "")), nil
+	return b.Bytes(), nil
 }

@@ -87,12 +87,12 @@ var (
 func New(o Options, env publish.RepoEnv) (*Repo, error) {
 	for _, ch := range env.Channels {
 		if !channelForm.MatchString(ch) {
-			return nil, fmt.Errorf("channel %q can't be part of a formula's name: use lower-case letters, digits, - _ and .", ch)
+			return nil, fmt.Errorf("channel %q can't be part of a formula's name: use lower-case letters, digits and . - _", ch)
 		}
 	}
 	o.Dir = cmp.Or(o.Dir, "brew")
 	if o.Dir != "." && !dirForm.MatchString(o.Dir) {
-		return nil, fmt.Errorf("dir %q is no folder of the tree: use letters, digits, - _ and .", o.Dir)
+		return nil, fmt.Errorf("dir %q is no folder of the tree: use letters, digits and . - _", o.Dir)
 	}
 	if o.Tap != "" && !tapForm.MatchString(o.Tap) {
 		return nil, fmt.Errorf("tap %q is not of the form owner/name", o.Tap)

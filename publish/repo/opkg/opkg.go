@@ -87,7 +87,7 @@ func New(o Options, env publish.RepoEnv) (*Repo, error) {
 	}
 	for _, ch := range env.Channels {
 		if !channelForm.MatchString(ch) {
-			return nil, fmt.Errorf("channel %q can't be a directory: use lower-case letters, digits, - _ and .", ch)
+			return nil, fmt.Errorf("channel %q can't be a directory: use lower-case letters, digits and . - _", ch)
 		}
 	}
 	var err error
