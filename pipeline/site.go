@@ -110,8 +110,11 @@ func (s *Site) render(ctx context.Context, v *publish.View) ([]publish.File, err
 			have[k.path] = true
 			files = append(files, publish.File{Path: k.path, Class: publish.Pointer, Blob: formats.Bytes(k.file)})
 		}
-		if k.kind != "" {
-			in.Keys = append(in.Keys, site.Key{Name: s.title(), Kind: string(k.kind), Fingerprint: k.ID, Path: k.path})
+		if k.kind == "" {
+			continue
+		}
+		for _, id := range strings.Fields(k.ID) { // two, while keys are rotated
+			in.Keys = append(in.Keys, site.Key{Name: s.title(), Kind: string(k.kind), Fingerprint: id, Path: k.path})
 		}
 	}
 	files = append(files, s.trace(v))

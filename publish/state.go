@@ -138,8 +138,42 @@ func parseState(b []byte, verify Verify) (*state, error) {
 	if s.Format != stateFormat {
 		return nil, fmt.Errorf("%s: format %d; this program reads format %d: use a newer one", StatePath, s.Format, stateFormat)
 	}
+	if s.holes() {
+		return nil, fmt.Errorf("%s: damaged: a list has null in it", StatePath)
+	}
 	return &s, s.check()
 }
+
+// holes reports whether a list has an element that is null: JSON allows it,
+// nothing here expects it.
+func (s *state) holes() bool {
+	if hole(s.Repositories) || hole(s.Site) || hole(s.Retired) {
+		return true
+	}
+	for _, r := range s.Repositories {
+		if hole(r.Partitions) || hole(r.Roots) {
+			return true
+		}
+		for _, p := range r.Partitions {
+			if hole(p.Pages) || hole(p.Streams) {
+				return true
+			}
+			for _, st := range p.Streams {
+				if hole(st.Forms) {
+					return true
+				}
+			}
+		}
+		for _, root := range r.Roots {
+			if hole(root.Files) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func hole[T any](list []*T) bool { return slices.Contains(list, nil) }
 
 // check refuses a state whose parts do not fit, so that what follows need not.
 func (s *state) check() error {

@@ -29,6 +29,7 @@ type Options struct {
 	Label       string            `yaml:"label" doc:"Release's Label; the site's title where absent."`
 	Compression []string          `yaml:"compression" enum:"gz,zst,xz" doc:"How Packages is compressed besides plain; [gz, zst] where absent. xz is compressed as a whole at each publish."`
 	Contents    *bool             `yaml:"contents" doc:"Contents files for apt-file; true where absent."`
+	ByHash      *bool             `yaml:"by-hash" doc:"Serves each index under its SHA-256, too, three generations of them; true where absent. Clients behind a cache need it."`
 	ValidFor    string            `yaml:"valid-for" doc:"How long an index stays valid, such as 168h. Set it only if something publishes again before: apt refuses what is older."`
 	Pool        string            `yaml:"pool" enum:"debian,lib" doc:"The prefix of names that start with lib: liba (debian), or lib for all of them (lib); debian where absent."`
 }
@@ -43,6 +44,7 @@ type Repo struct {
 	label     string
 	forms     []publish.Form
 	contents  bool
+	byHash    bool
 	validFor  time.Duration
 	plainLib  bool
 	arches    []string
@@ -65,7 +67,7 @@ func New(section formats.Section, env publish.RepoEnv) (*Repo, error) {
 	if err := section.Decode(&o); err != nil {
 		return nil, err
 	}
-	r := &Repo{env: env, component: o.Component, origin: o.Origin, label: o.Label, contents: o.Contents == nil || *o.Contents,
+	r := &Repo{env: env, component: o.Component, origin: o.Origin, label: o.Label, contents: o.Contents == nil || *o.Contents, byHash: o.ByHash == nil || *o.ByHash,
 		suites: make(map[string]string), codenames: make(map[string]string)}
 	if r.origin == "" {
 		r.origin = firstOf(env.Origin, env.Title, env.Name)
@@ -148,7 +150,7 @@ func (r *Repo) Name() string { return "apt" }
 
 // Settings implements publish.Repo.
 func (r *Repo) Settings() string {
-	return fmt.Sprintf("2 %q %q %q %q %q %v %v %v %v %s", r.component, r.suites, r.codenames, r.origin, r.label, r.forms, r.contents, r.validFor, r.plainLib, r.keyID) + r.env.Description
+	return fmt.Sprintf("2 %q %q %q %q %q %v %v %v %v %v %s", r.component, r.suites, r.codenames, r.origin, r.label, r.forms, r.contents, r.validFor, r.plainLib, r.byHash, r.keyID) + r.env.Description
 }
 
 // Partitions implements publish.Repo: one per suite, component and CPU.

@@ -50,11 +50,12 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 			if x.Stream == contents { // apt wants the plain file's hash too; it need not exist
 				entries = append(entries, entry{strings.TrimSuffix(name, ".gz"), x.Plain})
 			}
-			out.Files = append(out.Files,
-				publish.RootFile{Path: path.Join(dir, name), Class: publish.Pointer, Blob: x.Blob, Partition: p.Partition, Stream: x.Stream, Form: x.Form},
-				publish.RootFile{Path: path.Join(dir, path.Dir(name), "by-hash", "SHA256", ref.SHA256.String()), Class: publish.Index, Blob: x.Blob})
+			out.Files = append(out.Files, publish.RootFile{Path: path.Join(dir, name), Class: publish.Pointer, Blob: x.Blob, Partition: p.Partition, Stream: x.Stream, Form: x.Form})
+			if r.byHash {
+				out.Files = append(out.Files, publish.RootFile{Path: path.Join(dir, path.Dir(name), "by-hash", "SHA256", ref.SHA256.String()), Class: publish.Index, Blob: x.Blob})
+			}
 		}
-		stub := formats.Bytes(fmt.Appendf(nil, "Archive: %s\nOrigin: %s\nLabel: %s\nAcquire-By-Hash: yes\nComponent: %s\nArchitecture: %s\n", in.Root, r.origin, r.label, component, arch))
+		stub := formats.Bytes(fmt.Appendf(nil, "Archive: %s\nOrigin: %s\nLabel: %s\nAcquire-By-Hash: %s\nComponent: %s\nArchitecture: %s\n", in.Root, r.origin, r.label, yes(r.byHash), component, arch))
 		name := path.Join(component, "binary-"+arch, "Release")
 		entries = append(entries, entry{name, stub.Ref()})
 		out.Files = append(out.Files, publish.RootFile{Path: path.Join(dir, name), Class: publish.Pointer, Blob: stub})
@@ -78,7 +79,7 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 	if r.validFor > 0 {
 		line("Valid-Until", at.Add(r.validFor).Format(dateForm))
 	}
-	line("Acquire-By-Hash", "yes")
+	line("Acquire-By-Hash", yes(r.byHash))
 	// Packages for all CPUs are in each CPU's index, there is no binary-all.
 	line("No-Support-for-Architecture-all", "Packages")
 	line("Architectures", strings.Join(slices.Compact(arches), " "))
@@ -112,3 +113,10 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 
 // dateForm is RFC 2822 with the zone apt insists on.
 const dateForm = "Mon, 02 Jan 2006 15:04:05 UTC"
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

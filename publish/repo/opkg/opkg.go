@@ -115,7 +115,10 @@ func open(env publish.RepoEnv, s formats.Scheme) (*signature, error) {
 	if err != nil {
 		return nil, err
 	}
-	sign, err := env.Keys.Signer(env.Key, s)
+	// While keys are rotated the tree has two ("main+also"); opkg reads one
+	// signature of a file, so the first signs alone.
+	first, _, _ := strings.Cut(env.Key, "+")
+	sign, err := env.Keys.Signer(first, s)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package pacman
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/publish"
@@ -40,7 +41,11 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 }
 
 func (r *Repo) sign(ctx context.Context, b formats.Blob) ([]byte, error) {
-	sign, err := r.env.Keys.Signer(r.env.Key, formats.OpenPGP)
+	// While keys are rotated the tree has two ("main+also"). pacman takes a file
+	// for wrongly signed unless it knows the keys of all signatures in it, so the
+	// first signs alone.
+	first, _, _ := strings.Cut(r.env.Key, "+")
+	sign, err := r.env.Keys.Signer(first, formats.OpenPGP)
 	if err != nil {
 		return nil, err
 	}

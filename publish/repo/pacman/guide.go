@@ -53,7 +53,9 @@ func (r *Repo) Guide(_ context.Context, in *publish.GuideInput) (*publish.Guide,
 		g.Files = append(g.Files, publish.File{Path: keyPath, Class: publish.Pointer, Blob: formats.Bytes(r.key.Data)})
 		g.Add = []publish.Step{
 			{Text: "Fetch the key", Command: "curl -fsSL " + url + "/" + keyPath + " | sudo pacman-key --add -"},
-			{Text: "Trust the key " + r.key.ID, Command: "sudo pacman-key --lsign-key " + r.key.ID},
+		}
+		for _, id := range strings.Fields(r.key.ID) { // two, while keys are rotated
+			g.Add = append(g.Add, publish.Step{Text: "Trust the key " + id, Command: "sudo pacman-key --lsign-key " + id})
 		}
 		g.Verify = []publish.Step{
 			{Text: "Compare the key's fingerprint with " + r.key.ID, Command: "pacman-key --finger " + r.key.ID},
@@ -73,7 +75,9 @@ func (r *Repo) Guide(_ context.Context, in *publish.GuideInput) (*publish.Guide,
 		b.WriteString("[ -d /etc/pacman.d/gnupg ] || run pacman-key --init\n")
 		b.WriteString("put 0644 " + file + " <<'END_OF_KEY'\n" + strings.TrimRight(string(r.key.Data), "\n") + "\nEND_OF_KEY\n")
 		b.WriteString("run pacman-key --add " + file + "\n")
-		b.WriteString("run pacman-key --lsign-key " + r.key.ID + "\n")
+		for _, id := range strings.Fields(r.key.ID) {
+			b.WriteString("run pacman-key --lsign-key " + id + "\n")
+		}
 	}
 	b.WriteString("put 0644 " + conf + " <<'END_OF_CONF'\n" + section + "END_OF_CONF\n")
 	b.WriteString(`run sh -c 'grep -qxF "$1" /etc/pacman.conf || printf "\n%s\n" "$1" >>/etc/pacman.conf' sh '` + include + "'\n")
