@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 
@@ -15,15 +14,18 @@ import (
 // config reads distropack.yml, or makes a project of package directories.
 func (r *run) config(context.Context) error {
 	if len(r.PackageDirs) > 0 {
-		return r.packageDirs()
+		if err := r.packageDirs(); err != nil {
+			return fmt.Errorf("%w: %w", ErrUsage, err)
+		}
+		return nil
 	}
 	name := path.Clean(r.Config)
-	b, err := readConfig(r.Files, name)
+	b, err := source.ReadFile(r.Files, name, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: there is no %s here: distropack init writes one", ErrUsage, name)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	r.project, err = config.Parse(name, b, config.Options{Env: r.Lookup, Formats: r.Formats, Clients: r.Repos})
 	if err != nil {
@@ -47,15 +49,6 @@ func (r *run) oneSite() {
 }
 
 const maxConfig = 1 << 20 // the parser's own limit is lower and says so
-
-func readConfig(fsys fs.FS, name string) ([]byte, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxConfig))
-}
 
 // declaredDirs adds the packages of sources of the kind package-dir that no
 // package's contents name.

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/pipeline/config"
 	"github.com/distropack/distropack/pipeline/each"
 	"github.com/distropack/distropack/pipeline/plan"
 	"github.com/distropack/distropack/pipeline/source"
@@ -42,7 +43,7 @@ func (r *run) pack(ctx context.Context) error {
 	slots := &source.Slots{
 		Project: &source.Tree{FS: r.Files, Limit: int64(r.project.Limits.File)}, Sources: r.project.Sources, File: r.project.File,
 		Release: source.Release{Version: r.release.Version, Tag: r.release.Tag, Commit: r.release.Commit, Time: r.release.Time.Unix()},
-		Assets:  r.Assets, Work: work, Log: r.Output, Environ: r.Environ,
+		Assets:  r.Assets, Work: work, Log: r.Output, Logs: filepath.Join(r.Out, "logs"), Environ: r.Environ,
 	}
 	if r.Commands {
 		slots.Dir = r.Dir
@@ -138,8 +139,10 @@ func (r *run) spec(slots *source.Slots, t *plan.Target) (*formats.Spec, error) {
 		return nil, err
 	}
 	fallback := formats.Change{Version: spec.Version, Time: spec.Time, Maintainer: spec.Maintainer, Lines: []string{"New version."}}
-	spec.Changelog, err = slots.Changelog(r.project.Changelog, spec.Maintainer, fallback)
-	return &spec, err
+	if spec.Changelog, err = slots.Changelog(r.project.Changelog, spec.Maintainer, fallback); err != nil {
+		return nil, &config.Error{File: r.project.File, Path: "changelog", Err: err}
+	}
+	return &spec, nil
 }
 
 // makeOne writes one package and reads back what it says of itself.

@@ -2,8 +2,11 @@ package pipeline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/pipeline/keys"
@@ -14,6 +17,9 @@ import (
 func (r *run) plan(ctx context.Context) error {
 	if r.Stop == Check {
 		return nil
+	}
+	if err := r.selected(); err != nil {
+		return err
 	}
 	var err error
 	if r.release, err = r.resolve(ctx); err != nil {
@@ -36,7 +42,30 @@ func (r *run) plan(ctx context.Context) error {
 	}
 	r.todo, err = plan.Make(r.project, r.release, o)
 	r.report.Plan = r.todo
+	if errors.Is(err, plan.ErrNothing) {
+		return fmt.Errorf("%w: %w", ErrUsage, err)
+	}
 	return err
+}
+
+// selected refuses a choice of what is not there.
+func (r *run) selected() error {
+	var sites, packages []string
+	for _, s := range r.project.Publish {
+		sites = append(sites, s.Site)
+	}
+	for _, p := range r.project.Packages {
+		packages = append(packages, p.Name)
+	}
+	if r.Site != "" && !slices.Contains(sites, r.Site) {
+		return fmt.Errorf("%w: there is no site %q below publish; there are: %s", ErrUsage, r.Site, strings.Join(sites, ", "))
+	}
+	for _, name := range r.Only.Packages {
+		if !slices.Contains(packages, name) {
+			return fmt.Errorf("%w: there is no package %q; there are: %s", ErrUsage, name, strings.Join(packages, ", "))
+		}
+	}
+	return nil
 }
 
 // openKeys opens the keys of the configuration. Where it names none and the

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"io/fs"
 	"os/exec"
 	"path"
 	"regexp"
@@ -109,6 +108,8 @@ func (r *run) extract(ctx context.Context, c config.Channel) (string, error) {
 	return v, nil
 }
 
+const maxVersionFile = 16 << 20
+
 func (r *run) extractBy(ctx context.Context, x config.Extractor) (string, error) {
 	group := func(pattern, text, where string) (string, error) {
 		re, err := regexp.Compile(pattern)
@@ -126,7 +127,7 @@ func (r *run) extractBy(ctx context.Context, x config.Extractor) (string, error)
 		return x.Value, nil
 	case x.File != "":
 		name := path.Join(r.project.Dir, x.File)
-		b, err := fs.ReadFile(r.Files, name)
+		b, err := source.ReadFile(r.Files, name, maxVersionFile)
 		if err != nil {
 			return "", err
 		}

@@ -184,7 +184,7 @@ func (a *app) readKey(args []string) (*keys.Key, error) {
 	default:
 		b, err := os.ReadFile(args[0])
 		if err != nil {
-			return nil, err
+			return nil, &usageError{err}
 		}
 		text = keys.NewSecret(string(b))
 	}

@@ -115,6 +115,14 @@ func (a *app) line(c *cobra.Command, o *releaseFlags, dirs []string, stop pipeli
 	if o.out == "" {
 		o.out = "dist"
 	}
+	if err := keyIsThere(o.key); err != nil {
+		return nil, err
+	}
+	for i, d := range dirs {
+		if dirs[i], err = p.inside(d); err != nil {
+			return nil, err
+		}
+	}
 	job, err := a.job(c.Context(), p, o, dirs)
 	if err != nil {
 		return nil, err
@@ -186,6 +194,12 @@ func (a *app) showRelease(w io.Writer, rep *pipeline.Report, o *releaseFlags) {
 				rows = append(rows, []string{"  " + d, "deleted"})
 			}
 			table(w, rows)
+			for _, l := range s.Added {
+				fmt.Fprintf(w, "  + %s %s (%s %s)\n", l.Name, l.Version, l.Repo, l.Partition)
+			}
+			for _, l := range s.Removed {
+				fmt.Fprintf(w, "  - %s %s (%s %s)\n", l.Name, l.Version, l.Repo, l.Partition)
+			}
 		case !s.Changed:
 			fmt.Fprintf(w, "%s: nothing to do, %s has all of it\n", s.Site, s.Dir)
 		default:

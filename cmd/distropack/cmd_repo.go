@@ -51,9 +51,19 @@ func (a *app) repoCreate() *cobra.Command {
 				return usagef("--url %q: want http:// or https://", s.URL)
 			}
 			s.URL = strings.TrimRight(s.URL, "/")
+			if len(s.Channels) == 0 {
+				return usagef("--channels is empty: name one at least, such as stable")
+			}
+			for _, name := range s.Channels {
+				if !shortName.MatchString(name) {
+					return usagef("--channels: %q: lower-case letters, digits and - only; addresses are called so", name)
+				}
+			}
 			name := filepath.Join(args[0], settingsFile)
-			if _, err := os.Stat(name); err == nil {
-				return usagef("%s is a tree already", args[0])
+			for _, sign := range []string{name, filepath.Join(args[0], publish.StatePath)} {
+				if _, err := os.Stat(sign); err == nil {
+					return usagef("%s is a tree already", args[0])
+				}
 			}
 			if _, _, err := s.project(); err != nil {
 				return err

@@ -41,12 +41,13 @@ func newClone(t *testing.T, programs ...string) *clone {
 	// and the mounts, even where the test was killed.
 	cmd := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private", "sh", "-euc", `
 mount -t tmpfs tmpfs "$1"
-mkdir "$1/upper" "$1/work" "$1/root"
-mount -t overlay -o lowerdir=/,upperdir="$1/upper",workdir="$1/work" overlay "$1/root"
-mount --rbind /dev "$1/root/dev"
-mount -t proc proc "$1/root/proc"
-for d in tmp var/tmp run root; do mount -t tmpfs -o mode=1777 tmpfs "$1/root/$d"; done
-cd "$1/root"
+cd "$1"
+mkdir upper work root
+mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
+cd root
+mount --rbind /dev dev
+mount -t proc proc proc
+for d in tmp var/tmp run root; do mount -t tmpfs -o mode=1777 tmpfs "$d"; done
 rm -rf etc/rpm etc/dnf etc/yum.repos.d etc/zypp/repos.d etc/pki/rpm-gpg etc/pacman.d var/lib/rpm var/lib/dnf var/cache/dnf var/cache/zypp var/lib/zypp var/lib/pacman var/cache/pacman
 mkdir -p etc/rpm etc/dnf etc/yum.repos.d etc/zypp/repos.d etc/pacman.d var/lib/rpm var/lib/pacman var/cache/pacman/pkg
 cd /

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,12 +72,21 @@ func TestDnfTakesTheSampleThroughItsLife(t *testing.T) {
 	c.says("1.1.0", "Good morning")
 	c.enabled(true)
 	c.verifies("S.5....T.  c /etc/hello.conf")
-	if out := c.must("dnf", "repoquery", "--qf", "%{evr}.%{arch}", "--showduplicates", "hello"); out != "x" {
-		t.Log(out)
+
+	// One index serves both CPUs.
+	for _, cpu := range []string{"x86_64", "aarch64"} {
+		if out := c.must("dnf", "-q", "--forcearch="+cpu, "--disablerepo=hello", "--showduplicates", "repoquery", "--qf", "%{evr}.%{arch}", "hello."+cpu); out != "1.0.0-1."+cpu+"\n1.1.0-1."+cpu+"\n1.1.0~rc.1-1."+cpu+"\n" {
+			t.Errorf("%s: the index lists %q", cpu, out)
+		}
 	}
 
 	c.must("dnf", "-y", "remove", "hello")
 	c.gone()
+
+	c.must("dnf", "-y", "--forcearch=aarch64", "install", "--downloadonly", "--downloaddir=/tmp/arm64", "hello")
+	if out := c.must("rpm", "-qp", "--qf", "%{ARCH}", "/tmp/arm64/hello-1.1.0-1.aarch64.rpm"); out != "aarch64" {
+		t.Errorf("the package for aarch64 is for %q", out)
+	}
 }
 
 func TestZypperTakesTheSampleThroughItsLife(t *testing.T) {
@@ -123,4 +134,84 @@ func TestZypperTakesTheSampleThroughItsLife(t *testing.T) {
 
 	zypper("remove", "hello")
 	c.gone()
+}
+
+// rpm's own strictest check, of files fetched by hand, for both CPUs.
+func TestRpmkeysVerifiesTheSamplesSignatures(t *testing.T) {
+	c := newClone(t, "rpm", "rpmkeys")
+	c.rpms()
+	p := publishSample(t, nil)
+	p.release(t, "1.0.0")
+	strict := func(file string) (string, error) {
+		return c.run("rpmkeys", "--define", "_pkgverify_level all", "--checksig", "-v", file)
+	}
+	for _, cpu := range []string{"x86_64", "aarch64"} {
+		file := "/tmp/hello." + cpu + ".rpm"
+		c.fetch(p.url+"/rpm/stable/Packages/h/hello-1.0.0-1."+cpu+".rpm", file)
+		if out, err := strict(file); err == nil {
+			t.Errorf("rpmkeys takes %s without a key:\n%s", file, out)
+		}
+	}
+	c.must("rpmkeys", "--import", p.url+"/keys/hello.asc")
+	for _, cpu := range []string{"x86_64", "aarch64"} {
+		file := "/tmp/hello." + cpu + ".rpm"
+		out, err := strict(file)
+		if err != nil || !strings.Contains(out, "Header V4 RSA/SHA512 Signature") || !strings.Contains(out, "Payload SHA256 digest: OK") {
+			t.Errorf("rpmkeys --checksig %s: %v\n%s", file, err, out)
+		}
+		b := []byte(c.read(file))
+		for what, at := range map[string]int{"header": bytes.Index(b, []byte("Prints a friendly")), "payload": len(b) - 1000} {
+			changed := bytes.Clone(b)
+			changed[at] ^= 1
+			c.write("/tmp/changed.rpm", string(changed))
+			if out, err := strict("/tmp/changed.rpm"); err == nil {
+				t.Errorf("rpmkeys takes %s with another %s:\n%s", file, what, out)
+			}
+		}
+	}
+	out := c.must("rpm", "-qip", "/tmp/hello.x86_64.rpm")
+	for name, want := range map[string]string{
+		"Name": "hello", "Version": "1.0.0", "Release": "1", "Architecture": "x86_64", "License": "MIT", "URL": "https://example.org/hello",
+		"Summary": "Prints a friendly greeting", "Packager": "Ann Example <ann@example.org>",
+	} {
+		if !slices.ContainsFunc(strings.Split(out, "\n"), func(line string) bool {
+			k, v, _ := strings.Cut(line, ":")
+			return strings.TrimSpace(k) == name && strings.TrimSpace(v) == want
+		}) {
+			t.Errorf("rpm -qip shows no %s %q:\n%s", name, want, out)
+		}
+	}
+	if !strings.Contains(out, "Hello reads its greeting from a file") {
+		t.Errorf("rpm -qip shows no description:\n%s", out)
+	}
+}
+
+// rpmlintNoise are errors of rpmlint that nothing on our side could take away.
+var rpmlintNoise = map[string]string{
+	"statically-linked-binary": "Go programs are, and the project chose it",
+}
+
+func TestRpmlintFindsNoErrorOfOurs(t *testing.T) {
+	c := newClone(t, "rpm", "rpmlint")
+	c.rpms()
+	p := publishSample(t, nil)
+	p.release(t, "1.0.0")
+	for _, cpu := range []string{"x86_64", "aarch64"} {
+		c.fetch(p.url+"/rpm/stable/Packages/h/hello-1.0.0-1."+cpu+".rpm", "/tmp/lint/hello-1.0.0-1."+cpu+".rpm")
+	}
+	c.must("rpmkeys", "--import", p.url+"/keys/hello.asc")
+	out, _ := c.run("rpmlint", "/tmp/lint")
+	if !strings.Contains(out, "2 packages and 0 specfiles checked") {
+		t.Fatalf("rpmlint did not look at two packages:\n%s", out)
+	}
+	for _, line := range strings.Split(out, "\n") {
+		_, rest, ok := strings.Cut(line, ": E: ")
+		if !ok {
+			continue
+		}
+		id, _, _ := strings.Cut(rest, " ")
+		if _, ok := rpmlintNoise[id]; !ok {
+			t.Error(line)
+		}
+	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/distropack/distropack/formats"
@@ -56,12 +58,12 @@ func (o *releaseFlags) publishing(c *cobra.Command) {
 func (o *releaseFlags) filter() (plan.Filter, error) {
 	f := plan.Filter{Packages: o.packages, Formats: o.formats}
 	for _, name := range o.formats {
-		known := false
+		var known []string
 		for _, k := range formatsall.Kinds() {
-			known = known || k.Name == name
+			known = append(known, k.Name)
 		}
-		if !known {
-			return f, usagef("--format %s: there is no such format", name)
+		if !slices.Contains(known, name) {
+			return f, usagef("--format %s: there is no such format; there are: %s", name, join(known))
 		}
 	}
 	for _, s := range o.platforms {

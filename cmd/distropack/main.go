@@ -168,9 +168,11 @@ pacman, apk, opkg and brew install from.`,
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "say what is done, and what commands print")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "say nothing but errors and results")
 	root.AddCommand(a.cmdTry(), a.cmdInit(), a.cmdCheck(), a.cmdPlan(), a.cmdBuild(), a.cmdRelease(), a.cmdTargets(), a.cmdKeys(), a.cmdRepo(), a.cmdServe(), a.cmdSchema(), a.cmdDocs(), exitCodesTopic())
+	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		refuseUnknown(c)
 	}
+	root.SetHelpCommand(helpCommand(root))
 	root.Args = func(c *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return usagef("unknown command %q: see distropack --help", args[0])
@@ -191,6 +193,14 @@ func refuseUnknown(c *cobra.Command) {
 			return nil
 		}
 	}
+	if c.PreRunE == nil {
+		c.PreRunE = func(c *cobra.Command, _ []string) error {
+			if err := c.ValidateRequiredFlags(); err != nil {
+				return &usageError{fmt.Errorf("%w: see %s --help", err, c.CommandPath())}
+			}
+			return nil
+		}
+	}
 	if c.HasSubCommands() && c.RunE == nil {
 		c.Args = func(c *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -205,6 +215,21 @@ func refuseUnknown(c *cobra.Command) {
 	}
 }
 
+// helpCommand is cobra's, but that an unknown command is a mistake.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return usagef("there is no command %q: see distropack --help", strings.Join(args, " "))
+			}
+			return c.Help()
+		},
+	}
+}
+
 func exitCodesTopic() *cobra.Command {
 	return &cobra.Command{
 		Use:   "exit-codes",
@@ -216,8 +241,14 @@ func exitCodesTopic() *cobra.Command {
 	}
 }
 
-// version is the module's version, or the commit it was built from.
+// release is set by the linker in packages.
+var release string
+
+// version is the release's, the module's, or the commit it was built from.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"

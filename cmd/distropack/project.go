@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -31,9 +32,15 @@ type project struct {
 }
 
 func (a *app) open() (*project, error) {
+	if !fs.ValidPath(path.Clean(filepath.ToSlash(a.config))) {
+		return nil, usagef("--config %s: want a path below the project's folder; -C names that one", a.config)
+	}
 	abs, err := filepath.Abs(a.dir)
 	if err != nil {
 		return nil, err
+	}
+	if st, err := os.Stat(abs); err != nil || !st.IsDir() {
+		return nil, usagef("%s is not a folder", a.dir)
 	}
 	root, err := os.OpenRoot(abs)
 	if err != nil {
@@ -46,8 +53,38 @@ func (a *app) open() (*project, error) {
 	return p, nil
 }
 
+// inside makes the path of a package directory one in the project's folder.
+func (p *project) inside(dir string) (string, error) {
+	rel := dir
+	if filepath.IsAbs(dir) {
+		var err error
+		if rel, err = filepath.Rel(p.dir, dir); err != nil {
+			return "", &usageError{err}
+		}
+	}
+	if rel = path.Clean(filepath.ToSlash(rel)); !fs.ValidPath(rel) {
+		return "", usagef("%s is not below %s: name the folder that it lies in with -C", dir, p.dir)
+	}
+	return rel, nil
+}
+
+// keyIsThere tells a mistyped file from a key that is no key. Keys themselves are
+// longer than file names, and never shown.
+func keyIsThere(key string) error {
+	if key == "" || len(key) > 255 || strings.Contains(key, "\n") {
+		return nil
+	}
+	if _, err := os.Stat(key); errors.Is(err, fs.ErrNotExist) {
+		return usagef("--key %s: there is no such file", key)
+	}
+	return nil
+}
+
 // readDotEnv reads NAME=value lines; quotes around a value are cut off.
 func readDotEnv(fsys fs.FS) (map[string]string, error) {
+	if st, err := fs.Stat(fsys, ".env"); err == nil && !st.Mode().IsRegular() {
+		return nil, nil // a folder of that name, as virtualenv makes it
+	}
 	b, err := fs.ReadFile(fsys, ".env")
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -174,7 +211,7 @@ func (a *app) release(ctx context.Context, p *project, o *releaseFlags) (pipelin
 				return rel, usagef("tag %s is commit %.12s, but the folder has %.12s: check the tag out first", o.tag, commit, head)
 			}
 		}
-		if dirty, ok := git("status", "--porcelain", "--untracked-files=no"); ok && dirty != "" && !a.quiet {
+		if dirty, ok := git("status", "--porcelain", "--untracked-files=no"); ok && dirty != "" && !a.quiet && o.out != "" {
 			fmt.Fprintln(a.err, "distropack: the folder has changes that are not committed; they are part of the packages")
 		}
 	}

@@ -179,11 +179,19 @@ func (s *settings) project() (*config.Project, *config.Site, error) {
 	}
 	for _, c := range s.Clients {
 		if !slices.ContainsFunc(repoall.Kinds(), func(k publish.RepoKind) bool { return k.Name == c }) {
-			return nil, nil, usagef("unknown client %q", c)
+			return nil, nil, usagef("unknown client %q; there are: %s", c, join(clientNames()))
 		}
 	}
 	p.Publish = []config.Site{{Site: s.Name, URL: s.URL, Clients: s.Clients}}
 	return p, &p.Publish[0], nil
+}
+
+func clientNames() []string {
+	var names []string
+	for _, k := range repoall.Kinds() {
+		names = append(names, k.Name)
+	}
+	return names
 }
 
 // publish makes an edit and shows what it did.
@@ -196,6 +204,9 @@ func (a *app) publish(c *cobra.Command, r *repository, e publish.Edit) error {
 	o := &releaseFlags{dryRun: r.options.DryRun}
 	return a.show(rep, func(w io.Writer) {
 		a.showRelease(w, &pipeline.Report{Sites: []*pipeline.SiteReport{rep}}, o)
+		if o.dryRun {
+			return
+		}
 		for _, l := range res.Added {
 			fmt.Fprintf(w, "  + %s %s (%s %s)\n", l.Name, l.Version, l.Repo, l.Partition)
 		}

@@ -82,8 +82,8 @@ func TestDescribeSaysWhatWasWritten(t *testing.T) {
 			t.Errorf("requires lack %q: %q", want, m.All("requires"))
 		}
 	}
-	want := []string{"/etc/hello.conf", "/etc/hello.keep", "/usr/bin/big", "/usr/bin/hello", "/usr/bin/hi", "/usr/share/doc/hello/README",
-		"/usr/share/hello/large", "/usr/share/hello/ünïcode name", "/var/lib/hello/", "/var/lib/hello/state"}
+	want := []string{"/etc/hello.conf", "/etc/hello.keep", "/usr/bin/big", "/usr/bin/hello", "/usr/bin/hi", "/usr/share/doc/hello/", "/usr/share/doc/hello/README",
+		"/usr/share/hello/", "/usr/share/hello/large", "/usr/share/hello/ünïcode name", "/var/lib/hello/", "/var/lib/hello/state"}
 	if !slices.Equal(m.Files, want) || !slices.Equal(m.Ghosts, []string{"/var/lib/hello/state"}) {
 		t.Errorf("files %q, ghosts %q", m.Files, m.Ghosts)
 	}

@@ -92,6 +92,9 @@ func flagsOf(f *formats.File) uint32 {
 	case formats.Ghost:
 		return fileGhost
 	}
+	if isManual(f.Path) {
+		return fileDoc
+	}
 	return 0
 }
 

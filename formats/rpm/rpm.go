@@ -105,7 +105,7 @@ func (f *Format) Write(ctx context.Context, w io.Writer, spec *formats.Spec, p f
 	if err != nil {
 		return err
 	}
-	list, err := newFileList(files, m.time)
+	list, err := newFileList(ownFolders(spec.Name, files), m.time)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,9 @@
 package config
 
 import (
+	"path"
+	"strings"
+
 	"github.com/distropack/distropack/formats"
 )
 
@@ -22,7 +25,7 @@ type Project struct {
 	Vendor      string               `yaml:"vendor" doc:"The organisation behind the packages."`
 	Section     string               `yaml:"section" doc:"Debian's section; utils where absent."`
 	Priority    string               `yaml:"priority" doc:"Debian's priority; optional where absent."`
-	Changelog   string               `yaml:"changelog" doc:"A file with the changes: Markdown with a heading per version (keepachangelog), or Debian's format."`
+	Changelog   string               `yaml:"changelog" doc:"A file with the changes: Markdown with a heading per version (keepachangelog.com)."`
 	Release     string               `yaml:"release" doc:"The package release, for rebuilds of one version; 1 where absent."`
 	Versions    map[string]Extractor `yaml:"versions" doc:"Named ways to find the version; a channel selects one. tag is always there."`
 	Channels    Channels             `yaml:"channels" doc:"Channels by name, and which tags go there. One named stable, for all tags without a pre-release, where absent."`
@@ -151,6 +154,17 @@ type Service struct {
 	Enable *bool  `yaml:"enable" doc:"Enable on installation; true where absent."`
 	Start  *bool  `yaml:"start" doc:"Start on installation, restart on upgrade; true where absent."`
 	Pos    Pos    `yaml:"-"`
+}
+
+// Unit is the name of a service's unit: the last part of its path in the project
+// or in a slot.
+func (p *Project) Unit(src string) string {
+	if slot, rest, found := strings.Cut(src, ":"); found {
+		if _, ok := p.Sources[slot]; ok {
+			src = rest
+		}
+	}
+	return path.Base(src)
 }
 
 // Site is one published tree.

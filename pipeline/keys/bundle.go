@@ -43,9 +43,7 @@ func readParts(text string) (parts, error) {
 	if looksLikeKey(text) {
 		return readText(text)
 	}
-	if raw, ok := decodeBase64(text); ok {
-		return readRaw(raw)
-	}
+	// A file comes first: a long path of letters, digits and slashes is base64, too.
 	if !strings.ContainsAny(text, "\n\x00") && len(text) < 4096 {
 		if raw, err := readFile(text); err == nil {
 			p, err := readRaw(raw)
@@ -54,6 +52,9 @@ func readParts(text string) (parts, error) {
 			}
 			return p, nil
 		}
+	}
+	if raw, ok := decodeBase64(text); ok {
+		return readRaw(raw)
 	}
 	return parts{}, errors.New("the key is neither armored text, nor base64 of it, nor a file that can be read")
 }

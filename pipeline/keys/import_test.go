@@ -160,6 +160,21 @@ func TestEncryptedKeyNeedsItsPassphrase(t *testing.T) {
 	}
 }
 
+func TestAPathThatCouldBeBase64IsAPath(t *testing.T) {
+	k := rsaKey()
+	dir := t.TempDir()
+	name := filepath.Join(dir, strings.Repeat("k", 80+(80-len(dir)%4-1)%4)) // a multiple of 4 in all
+	if _, ok := decodeBase64(name); !ok && !strings.ContainsAny(dir, "-_.") {
+		t.Fatalf("%s is not base64", name)
+	}
+	if err := os.WriteFile(name, []byte(k.Bundle().Reveal()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := imports(t, name); got.Fingerprint() != k.Fingerprint() {
+		t.Errorf("fingerprint %s, want %s", got.Fingerprint(), k.Fingerprint())
+	}
+}
+
 func TestKeysClientsRefuseAreRefused(t *testing.T) {
 	good := imports(t, rsaKey().Bundle().Reveal())
 	cert := string(armored("PGP PUBLIC KEY BLOCK", good.public))

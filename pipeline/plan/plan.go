@@ -94,6 +94,9 @@ type Filter struct {
 	Platforms []formats.Platform
 }
 
+// ErrNothing says that a filter selects no target.
+var ErrNothing = errors.New("nothing to make: no package has a platform and format that were asked for")
+
 func pick[T comparable](only []T, v T) bool { return len(only) == 0 || slices.Contains(only, v) }
 
 // Make makes the plan. All mistakes are returned at once; those that have a place
@@ -115,7 +118,7 @@ func Make(p *config.Project, rel Release, o Options) (*Plan, error) {
 		m.errs = append(m.errs, fmt.Errorf("there is no site %q below publish", o.Site))
 	}
 	if len(m.plan.Targets) == 0 && len(m.errs) == 0 {
-		m.errs = append(m.errs, errors.New("nothing to make: no package has a platform and format that were asked for"))
+		m.errs = append(m.errs, ErrNothing)
 	}
 	if len(m.errs) > 0 {
 		return nil, errors.Join(m.errs...)
@@ -231,7 +234,7 @@ func merge(base, over config.Overridable) config.Overridable {
 // Spec says what a package says of itself, but for scripts and the changelog,
 // which are read from files.
 func Spec(p *config.Project, pkg *config.Package, over config.Overridable, rel Release) *formats.Spec {
-	summary, description, _ := strings.Cut(strings.TrimSpace(cmp.Or(pkg.Description, p.Description)), "\n")
+	summary, description, _ := strings.Cut(strings.TrimSpace(cmp.Or(pkg.Description, p.Description, pkg.Name)), "\n")
 	s := &formats.Spec{
 		Name:        pkg.Name,
 		Version:     rel.Version,
@@ -252,7 +255,7 @@ func Spec(p *config.Project, pkg *config.Package, over config.Overridable, rel R
 			Conflicts: over.Conflicts, Provides: over.Provides, Replaces: over.Replaces},
 	}
 	for _, svc := range pkg.Services {
-		s.Services = append(s.Services, formats.Service{Unit: path.Base(svc.Src), Enable: svc.Enable == nil || *svc.Enable, Start: svc.Start == nil || *svc.Start})
+		s.Services = append(s.Services, formats.Service{Unit: p.Unit(svc.Src), Enable: svc.Enable == nil || *svc.Enable, Start: svc.Start == nil || *svc.Start})
 	}
 	return s
 }

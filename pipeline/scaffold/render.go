@@ -177,7 +177,7 @@ func (w *writer) publish(name string, o Options) {
 	w.line("    url: " + quote(url) + placeholder)
 	w.line("    keep: {versions: 5}")
 	w.line("")
-	w.line("# distropack key new makes a key. Without one nothing is signed.")
+	w.line("# distropack keys new makes a key. Without one nothing is signed.")
 	w.line("# signing:")
 	w.line("#   key: ${DISTROPACK_KEY}")
 }

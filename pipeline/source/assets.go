@@ -50,7 +50,7 @@ func (s *Slots) assets(pattern, title string) (*Tree, error) {
 		}
 		found = true
 		if err := unpack(root, filepath.Join(s.Assets, e.Name()), s.Project.Limit); err != nil {
-			return nil, fmt.Errorf("asset %s: %w", e.Name(), err)
+			return nil, fmt.Errorf("asset %s: %w", e.Name(), escape(err))
 		}
 	}
 	if !found {
@@ -186,6 +186,9 @@ func eachTar(f io.Reader, name string, do func(*tar.Header, io.Reader) error) er
 		}
 		if err != nil {
 			return err
+		}
+		if h.Typeflag == tar.TypeXGlobalHeader { // git archive begins with one
+			continue
 		}
 		if err := do(h, t); err != nil {
 			return err

@@ -45,7 +45,7 @@ func (s *Slots) Contents(ctx context.Context, p *config.Project, pkg *config.Pac
 		}
 	}
 	for _, svc := range pkg.Services {
-		if err := e.service(&svc, seen); err != nil {
+		if err := e.service(&svc, p.Unit(svc.Src), seen); err != nil {
 			errs = append(errs, placed(p.File, svc.Pos, "packages."+pkg.Name+".services", err))
 		}
 	}
@@ -249,8 +249,7 @@ func (e *expander) absent(t *Tree, name string, err error) error {
 
 // service puts the unit of a service where systemd finds it, unless contents
 // brings one of that name.
-func (e *expander) service(svc *config.Service, seen map[string]config.Pos) error {
-	unit := path.Base(svc.Src)
+func (e *expander) service(svc *config.Service, unit string, seen map[string]config.Pos) error {
 	for at := range seen {
 		if path.Base(at) == unit && strings.Contains(at, "/systemd/system/") {
 			return nil

@@ -28,6 +28,9 @@ var (
 func PackageDir(fsys fs.FS, dir string) (*config.Manifest, error) {
 	at := func(name string) string { return path.Join(dir, name) }
 	st, err := fs.Stat(fsys, path.Clean(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: there is no such folder", dir)
+	}
 	if err != nil {
 		return nil, escape(err)
 	}
@@ -45,7 +48,11 @@ func PackageDir(fsys fs.FS, dir string) (*config.Manifest, error) {
 	if !isDir("scripts") {
 		errs = append(errs, fmt.Errorf("%s: %w", dir, ErrNoScripts))
 	} else {
-		for name, missing := range map[string]error{"scripts/install.sh": ErrNoInstall, "scripts/uninstall.sh": ErrNoUninstall} {
+		for _, s := range []struct {
+			name    string
+			missing error
+		}{{"scripts/install.sh", ErrNoInstall}, {"scripts/uninstall.sh", ErrNoUninstall}} {
+			name, missing := s.name, s.missing
 			st, err := fs.Stat(fsys, at(name))
 			switch {
 			case err != nil:
@@ -57,7 +64,10 @@ func PackageDir(fsys fs.FS, dir string) (*config.Manifest, error) {
 			}
 		}
 	}
-	b, err := fs.ReadFile(fsys, at("manifest.yaml"))
+	b, err := ReadFile(fsys, at("manifest.yaml"), maxManifest)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(append(errs, err)...)
+	}
 	if err != nil {
 		errs = append(errs, fmt.Errorf("%s: %w", dir, ErrNoManifest))
 		return nil, errors.Join(errs...)
@@ -68,6 +78,8 @@ func PackageDir(fsys fs.FS, dir string) (*config.Manifest, error) {
 	}
 	return m, errors.Join(errs...)
 }
+
+const maxManifest = 1 << 20
 
 // Home is where the files of a package directory lie on people's machines.
 func Home(name string) string { return "/usr/lib/" + name }

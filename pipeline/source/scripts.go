@@ -3,7 +3,6 @@ package source
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"path"
 	"strings"
@@ -12,7 +11,10 @@ import (
 	"github.com/distropack/distropack/pipeline/config"
 )
 
-const maxScript = 1 << 20
+const (
+	maxScript    = 1 << 20
+	maxChangelog = 16 << 20
+)
 
 // Scripts reads lifecycle scripts. {custom.NAME} in them is replaced by the
 // package's custom values; other braces are the shell's.
@@ -43,27 +45,14 @@ func (s *Slots) Scripts(p *config.Project, pkg *config.Package, c config.Scripts
 }
 
 func (s *Slots) script(name string) (string, error) {
-	f, err := s.Project.FS.Open(name)
-	if err != nil {
-		return "", escape(err)
-	}
-	defer f.Close()
-	st, err := f.Stat()
+	b, err := ReadFile(s.Project.FS, name, maxScript)
 	if err != nil {
 		return "", err
 	}
-	if !st.Mode().IsRegular() {
-		return "", fmt.Errorf("%s is a %s, want a file", name, kind(st.Mode()))
-	}
-	if st.Mode()&0o111 == 0 {
+	if st, err := fs.Stat(s.Project.FS, name); err != nil {
+		return "", err
+	} else if st.Mode()&0o111 == 0 {
 		return "", fmt.Errorf("%s is not executable: chmod +x it (in git: git update-index --chmod=+x)", name)
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxScript+1))
-	if err != nil {
-		return "", err
-	}
-	if len(b) > maxScript {
-		return "", fmt.Errorf("%s is larger than 1 MiB", name)
 	}
 	if strings.ContainsRune(string(b), 0) {
 		return "", fmt.Errorf("%s is not a script: it has a zero byte", name)
@@ -99,9 +88,9 @@ func (s *Slots) Changelog(name, maintainer string, fallback formats.Change) ([]f
 	if name == "" {
 		return []formats.Change{fallback}, nil
 	}
-	b, err := fs.ReadFile(s.Project.FS, path.Clean(name))
+	b, err := ReadFile(s.Project.FS, path.Clean(name), maxChangelog)
 	if err != nil {
-		return nil, escape(err)
+		return nil, err
 	}
 	all := parseChangelog(string(b), maintainer)
 	for i, c := range all {

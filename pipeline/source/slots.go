@@ -32,11 +32,12 @@ type Slots struct {
 	Sources  map[string]config.Source
 	File     string // of the configuration, for errors
 	Release  Release
-	Dir      string   // the project's folder on disk, for commands; "" forbids them
-	Environ  []string // of commands
-	Assets   string   // a folder with the assets of the release; "" if there is none
-	Work     string   // a folder for what commands write
-	Log      io.Writer
+	Dir      string     // the project's folder on disk, for commands; "" forbids them
+	Environ  []string   // of commands
+	Assets   string     // a folder with the assets of the release; "" if there is none
+	Work     string     // a folder for what commands write
+	Log      io.Writer  // what commands print, as they print it; nil drops
+	Logs     string     // a folder for a log per command and platform; "" keeps none
 	Building sync.Mutex // commands run one after the other: they share the project's folder
 
 	mu   sync.Mutex
@@ -151,14 +152,36 @@ func (s *Slots) command(ctx context.Context, name, command string, p formats.Pla
 	if p.Arch == "all" { // a command for every CPU runs as on this machine
 		cmd.Env = append(cmd.Env, "GOOS=", "GOARCH=")
 	}
-	if err := Run(cmd, s.Log); err != nil {
-		return nil, fmt.Errorf("command %q: %w", command, err)
+	log := s.Log
+	where := ""
+	if s.Logs != "" {
+		where = filepath.Join(s.Logs, name+"-"+strings.ReplaceAll(p.String(), "/", "_")+".log")
+		f, err := s.openLog(where)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		log = f
+		if s.Log != nil {
+			log = io.MultiWriter(f, s.Log)
+		}
+		where = " (all of it: " + where + ")"
+	}
+	if err := Run(cmd, log); err != nil {
+		return nil, fmt.Errorf("command %q%s: %w", command, where, err)
 	}
 	root, err := os.OpenRoot(out)
 	if err != nil {
 		return nil, err
 	}
 	return &Tree{FS: root.FS(), Name: title, Limit: s.Project.Limit}, nil
+}
+
+func (s *Slots) openLog(name string) (*os.File, error) {
+	if err := os.MkdirAll(s.Logs, 0o755); err != nil {
+		return nil, err
+	}
+	return os.Create(name)
 }
 
 // Environment returns env without the variables that hold DistroPack's keys and
@@ -214,11 +237,13 @@ func (l *lastLines) String() string {
 	return strings.Join(lines[max(0, len(lines)-10):], "\n")
 }
 
+const maxList = 64 << 20
+
 // goreleaser takes the binaries of a platform from dist/artifacts.json.
 func (s *Slots) goreleaser(name string, p formats.Platform, title string) (*Tree, error) {
-	b, err := fs.ReadFile(s.Project.FS, path.Clean(name))
+	b, err := ReadFile(s.Project.FS, path.Clean(name), maxList)
 	if err != nil {
-		return nil, escape(err)
+		return nil, err
 	}
 	var list []struct {
 		Name, Path, Goos, Goarch, Goarm, Type string

@@ -58,14 +58,9 @@ type treeBlob struct {
 }
 
 func (b *treeBlob) hash(limit int64) error {
-	f, err := b.fsys.Open(b.name)
+	st, err := fs.Stat(b.fsys, b.name) // before it is opened: a pipe would wait for its writer
 	if err != nil {
 		return escape(err)
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return err
 	}
 	if !st.Mode().IsRegular() {
 		return fmt.Errorf("%s is a %s, not a file", b.name, kind(st.Mode()))
@@ -73,6 +68,11 @@ func (b *treeBlob) hash(limit int64) error {
 	if limit > 0 && st.Size() > limit {
 		return fmt.Errorf("%s is %s; the limit is %s: raise limits.file, or leave it out", b.name, config.Bytes(st.Size()), config.Bytes(limit))
 	}
+	f, err := b.fsys.Open(b.name)
+	if err != nil {
+		return escape(err)
+	}
+	defer f.Close()
 	h := sha256.New()
 	n, err := io.Copy(h, f)
 	b.ref = formats.Ref{SHA256: formats.Digest(h.Sum(nil)), Size: n}
@@ -81,6 +81,36 @@ func (b *treeBlob) hash(limit int64) error {
 
 func (b *treeBlob) Ref() formats.Ref             { return b.ref }
 func (b *treeBlob) Open() (io.ReadCloser, error) { return b.fsys.Open(b.name) }
+
+// ReadFile reads a regular file of the project. Others are not opened: a pipe
+// would never end. limit is the most bytes.
+func ReadFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
+	st, err := fs.Stat(fsys, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%s is not in the project%w", name, notExist{})
+	case err != nil:
+		return nil, escape(err)
+	case !st.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is a %s, want a file", name, kind(st.Mode()))
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, escape(err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(b)) > limit {
+		return nil, fmt.Errorf("%s is larger than %s", name, config.Bytes(limit))
+	}
+	return b, err
+}
+
+// notExist is fs.ErrNotExist for code; people were told in words.
+type notExist struct{}
+
+func (notExist) Error() string        { return "" }
+func (notExist) Is(target error) bool { return target == fs.ErrNotExist }
 
 // escape says in words what os.Root means.
 func escape(err error) error {

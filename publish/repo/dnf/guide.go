@@ -153,17 +153,21 @@ func (r *Repo) client(in *publish.GuideInput) (*client, error) {
 	return c, nil
 }
 
-// setup writes the key and the .repo file. Both stand in install.sh itself: who
-// has read it knows what will be trusted.
+// setup writes the key and the .repo file, which names that key. Both stand in
+// install.sh itself: who has read it knows what will be trusted.
 func (c *client) setup(file string) string {
 	var b strings.Builder
+	text := c.file
 	if key := c.repo.key; key != nil {
+		// dnf -y trusts whatever key lies at gpgkey, at any later time: at an
+		// address, whoever takes the server over would be trusted.
 		path := "/etc/pki/rpm-gpg/RPM-GPG-KEY-" + c.repo.env.Name
 		b.WriteString("run mkdir -p /etc/pki/rpm-gpg\n")
 		b.WriteString("put 0644 " + path + " <<'END_OF_KEY'\n" + strings.TrimRight(string(key.Data), "\n") + "\nEND_OF_KEY\n")
 		b.WriteString("run rpm --import " + path + "\n")
+		text = strings.Replace(text, "gpgkey="+c.keyURL+"\n", "gpgkey=file://"+path+"\n", 1)
 	}
-	b.WriteString("put 0644 " + file + " <<'END_OF_REPO'\n" + c.file + "END_OF_REPO\n")
+	b.WriteString("put 0644 " + file + " <<'END_OF_REPO'\n" + text + "END_OF_REPO\n")
 	return b.String()
 }
 

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// While keys are rotated, clients that know only the old key and clients that
+// know only the new one verify the same tree; afterwards the new one is enough.
+func TestKeysCanBeRotated(t *testing.T) {
+	if _, err := exec.LookPath("gpgv"); err != nil {
+		t.Skip("gpgv is not installed")
+	}
+	second, err := otherKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := publishSample(t, func(config string) string {
+		return config + "signing: {key: \"${OLD_KEY}\", also: \"${NEW_KEY:-}\"}\n"
+	})
+	newKey := filepath.Join(t.TempDir(), "new.key")
+	if err := os.WriteFile(newKey, []byte(second), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ring := func(file string) string {
+		armored := must(t, nil, "keys", "export", "--public", file)
+		cmd := exec.Command("gpg", "--dearmor")
+		cmd.Stdin = strings.NewReader(armored)
+		b, err := cmd.Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := filepath.Join(t.TempDir(), "ring.gpg")
+		if err := os.WriteFile(name, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	oldRing, newRing := ring(p.key), ring(newKey)
+	verify := func(ring string, files ...string) (string, error) {
+		args := []string{"--keyring", ring}
+		for _, f := range files {
+			args = append(args, filepath.Join(p.dir, f))
+		}
+		var out bytes.Buffer
+		cmd := exec.Command("gpgv", args...)
+		cmd.Stdout, cmd.Stderr = &out, &out
+		err := cmd.Run()
+		return out.String(), err
+	}
+	release := func(version string, env ...string) {
+		t.Helper()
+		must(t, append(env, "SOURCE_DATE_EPOCH="+epochs[version]), "-C", p.project, "release", "--version", version)
+	}
+
+	release("1.0.0", "OLD_KEY="+p.key)
+	if out, err := verify(oldRing, "dists/stable/InRelease"); err != nil {
+		t.Fatalf("the old key: %v\n%s", err, out)
+	}
+	if _, err := verify(newRing, "dists/stable/InRelease"); err == nil {
+		t.Fatal("the new key verifies what it has not signed")
+	}
+	release("1.1.0-rc.1", "OLD_KEY="+p.key, "NEW_KEY="+newKey)
+	for name, ring := range map[string]string{"old": oldRing, "new": newRing} {
+		for _, files := range [][]string{{"dists/stable/InRelease"}, {"dists/stable/Release.gpg", "dists/stable/Release"}, {"rpm/stable/repodata/repomd.xml.asc", "rpm/stable/repodata/repomd.xml"}} {
+			// gpgv says 2 where one of two signatures is by an unknown key; what the
+			// clients look for is the good one.
+			if out, _ := verify(ring, files...); !strings.Contains(out, "Good signature") || strings.Contains(out, "BAD") {
+				t.Errorf("%s with the %s key: %s", files[0], name, out)
+			}
+		}
+	}
+	// pacman wants every signature known, so the first key signs alone.
+	if out, err := verify(oldRing, "arch/x86_64/hello.db.sig", "arch/x86_64/hello.db"); err != nil {
+		t.Errorf("pacman's database: %v\n%s", err, out)
+	}
+	must(t, []string{"OLD_KEY=" + p.key, "NEW_KEY=" + newKey}, "-C", p.project, "repo", "check", p.dir)
+
+	// The new key alone: it signed the state too, so it may go on.
+	release("1.1.0", "OLD_KEY="+newKey)
+	if out, err := verify(newRing, "dists/stable/InRelease"); err != nil {
+		t.Errorf("the new key alone: %v\n%s", err, out)
+	}
+	if out, err := verify(newRing, "arch/x86_64/hello.db.sig", "arch/x86_64/hello.db"); err != nil {
+		t.Errorf("pacman's database after the rotation: %v\n%s", err, out)
+	}
+	// A key that never signed the tree may not.
+	stranger := filepath.Join(t.TempDir(), "stranger.key")
+	must(t, nil, "keys", "new", "--name", "Stranger", "-o", stranger)
+	before := snapshot(t, p.dir)
+	_, stderr, code := distropack(t, []string{"OLD_KEY=" + stranger, "SOURCE_DATE_EPOCH=1780200000"}, "-C", p.project, "release", "--version", "1.2.0")
+	if code == 0 || !strings.Contains(stderr, "not signed by this key") {
+		t.Errorf("a stranger's key: exit %d\n%s", code, stderr)
+	}
+	if snapshot(t, p.dir) != before {
+		t.Error("the tree changed")
+	}
+}
