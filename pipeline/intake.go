@@ -81,6 +81,32 @@ func Intake(ctx context.Context, kinds []formats.Kind, names []string, sign form
 	return packages, nil
 }
 
+var (
+	epochPart   = regexp.MustCompile(`^[0-9]+:`)
+	releasePart = regexp.MustCompile(`-r?[0-9][0-9A-Za-z.+~]*$`)
+	prePart     = regexp.MustCompile(`^([0-9.]*[0-9])_?(alpha|beta|pre|rc)\.?([0-9]*)$`)
+)
+
+// upstream finds the version that was released in a format's: 1.2.0-rc.1 in
+// 1.2.0~rc.1-1, 1.2.0rc.1-1 and 1.2.0_rc1-r1, so that the packages of one release
+// are promoted, rolled back and shown together.
+func upstream(version string) string {
+	v := epochPart.ReplaceAllString(version, "")
+	if formats.IsSemVer(v) && strings.Count(v, "-") == 1 && prerelease.MatchString(v) {
+		return v // of an archive: the release is not part of it
+	}
+	v = releasePart.ReplaceAllString(v, "")
+	if m := prePart.FindStringSubmatch(v); m != nil {
+		v = m[1] + "-" + m[2]
+		if m[3] != "" {
+			v += "." + m[3]
+		}
+	}
+	return strings.Replace(v, "~", "-", 1)
+}
+
+var prerelease = regexp.MustCompile(`-[0-9A-Za-z.]*[A-Za-z]`)
+
 func intake(ctx context.Context, kinds []formats.Kind, name string, sign formats.Signer) (publish.Package, error) {
 	var p publish.Package
 	format := FormatOf(name)
@@ -103,6 +129,7 @@ func intake(ctx context.Context, kinds []formats.Kind, name string, sign formats
 	if p.Meta, err = f.Describe(ctx, r, p.Blob.Ref().Size); err != nil {
 		return p, err
 	}
+	p.Version = upstream(p.Meta.Version)
 	d, ok := f.(detacher)
 	if !ok {
 		return p, nil

@@ -25,6 +25,9 @@ func (a *app) cmdServe() *cobra.Command {
 			if st, err := os.Stat(args[0]); err != nil || !st.IsDir() {
 				return usagef("%s is not a folder", args[0])
 			}
+			if _, _, err := net.SplitHostPort(addr); err != nil {
+				return usagef("--listen %q: want HOST:PORT, such as 127.0.0.1:8008", addr)
+			}
 			l, err := net.Listen("tcp", addr)
 			if err != nil {
 				return err

@@ -41,6 +41,10 @@ the project.`,
 					defer os.RemoveAll(d)
 				}
 			}
+			out, err := filepath.Abs(out)
+			if err != nil {
+				return err
+			}
 			if err := os.MkdirAll(out, 0o755); err != nil {
 				return err
 			}

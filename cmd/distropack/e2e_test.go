@@ -138,3 +138,25 @@ func snapshot(t *testing.T, dir string) string {
 	}
 	return b.String()
 }
+
+// What rsync -rt --delete would make, files and folders and nothing else, is a
+// whole tree: there are no links that point out of it, and no state beside it.
+func TestAPlainCopyIsAMirror(t *testing.T) {
+	p := publishSample(t, nil)
+	p.release(t, "1.0.0")
+	p.release(t, "1.1.0")
+	err := filepath.WalkDir(p.dir, func(name string, d os.DirEntry, err error) error {
+		if err == nil && !d.IsDir() && !d.Type().IsRegular() {
+			t.Errorf("%s is neither file nor folder", name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mirror := filepath.Join(t.TempDir(), "mirror")
+	if err := os.CopyFS(mirror, os.DirFS(p.dir)); err != nil {
+		t.Fatal(err)
+	}
+	must(t, nil, "-C", p.project, "repo", "check", mirror, "--site", "public", "--key", p.key, "--deep")
+}

@@ -66,7 +66,7 @@ func (b *treeBlob) hash(limit int64) error {
 		return fmt.Errorf("%s is a %s, not a file", b.name, kind(st.Mode()))
 	}
 	if limit > 0 && st.Size() > limit {
-		return fmt.Errorf("%s is %s; the limit is %s: raise limits.file, or leave it out", b.name, config.Bytes(st.Size()), config.Bytes(limit))
+		return fmt.Errorf("%s is %s; the limit is %s: raise limits.file, or leave it out", b.name, sized(st.Size()), sized(limit))
 	}
 	f, err := b.fsys.Open(b.name)
 	if err != nil {
@@ -101,7 +101,7 @@ func ReadFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s is larger than %s", name, config.Bytes(limit))
+		return nil, fmt.Errorf("%s is larger than %s", name, sized(limit))
 	}
 	return b, err
 }
@@ -111,6 +111,15 @@ type notExist struct{}
 
 func (notExist) Error() string        { return "" }
 func (notExist) Is(target error) bool { return target == fs.ErrNotExist }
+
+// sized is n as limits are written, for people.
+func sized(n int64) string {
+	text := config.Bytes(n).String()
+	if c := text[len(text)-1]; c >= '0' && c <= '9' {
+		text += " bytes"
+	}
+	return text
+}
 
 // escape says in words what os.Root means.
 func escape(err error) error {
