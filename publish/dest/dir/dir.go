@@ -120,7 +120,7 @@ func (d *Dir) Commit(ctx context.Context, base string, c *publish.Change) (versi
 	if now != base {
 		return "", publish.ErrConflict
 	}
-	if d.ordered {
+	if d.ordered || d.knownOrdered() {
 		return d.commitOrdered(ctx, c)
 	}
 	spare, err := d.prepare(ctx, base)
@@ -150,6 +150,10 @@ func (d *Dir) Commit(ctx context.Context, base string, c *publish.Change) (versi
 	case err == nil:
 	case errors.Is(err, errors.ErrUnsupported) || isMountPoint(err):
 		d.say(fmt.Sprintf("%s can't be exchanged at once (%v): files are replaced one by one, pointers last", d.root, err))
+		// Not to be tried each time: across file systems the spare is a whole copy.
+		if err := errors.Join(os.WriteFile(filepath.Join(d.side, "ordered"), nil, 0o644), os.RemoveAll(spare)); err != nil {
+			return "", err
+		}
 		return d.commitOrdered(ctx, c)
 	default:
 		return "", err
@@ -268,6 +272,13 @@ func (d *Dir) adoptForeign(ctx context.Context, spare string, ours []string) err
 		}
 	}
 	return nil
+}
+
+// knownOrdered reports whether an earlier publish found that the directories
+// can't change places.
+func (d *Dir) knownOrdered() bool {
+	_, err := os.Stat(filepath.Join(d.side, "ordered"))
+	return err == nil
 }
 
 // commitOrdered changes the present tree in place.
