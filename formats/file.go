@@ -245,10 +245,17 @@ func (b fileBlob) Open() (io.ReadCloser, error) {
 // instead of copy.
 func (b fileBlob) Path() string { return b.name }
 
+// Held returns the content of a Blob that Bytes made: it is what Ref names, and
+// need not be read to know it.
+func Held(b Blob) (content []byte, ok bool) {
+	bb, ok := b.(bytesBlob)
+	return bb.b, ok
+}
+
 // ReadAll returns the content of b.
 func ReadAll(b Blob) ([]byte, error) {
-	if bb, ok := b.(bytesBlob); ok {
-		return bb.b, nil
+	if held, ok := Held(b); ok {
+		return held, nil
 	}
 	r, err := b.Open()
 	if err != nil {

@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/pipeline/each"
 	"github.com/distropack/distropack/publish"
 )
 
@@ -30,6 +32,9 @@ func FormatOf(name string) string {
 	}
 	return ""
 }
+
+// indexName matches what clients read first and no package is called.
+var indexName = regexp.MustCompile(`^APKINDEX\.tar\.gz$|\.(db|files)\.tar\.[a-z]+$`)
 
 // Intake reads package files that something else made, to publish them. A
 // folder stands for the packages in it. sign makes the signature that a format
@@ -56,7 +61,7 @@ func Intake(ctx context.Context, kinds []formats.Kind, names []string, sign form
 			if d.IsDir() && at != name && strings.HasPrefix(d.Name(), ".") {
 				return fs.SkipDir
 			}
-			if d.Type().IsRegular() && FormatOf(at) != "" {
+			if d.Type().IsRegular() && FormatOf(at) != "" && !indexName.MatchString(d.Name()) {
 				files = append(files, at)
 			}
 			return nil
@@ -66,16 +71,14 @@ func Intake(ctx context.Context, kinds []formats.Kind, names []string, sign form
 		}
 		errs = append(errs, err)
 	}
-	var packages []publish.Package
-	for _, name := range files {
+	packages, failed := each.Do(ctx, each.Limits{}, false, files, nil, func(ctx context.Context, name string) (publish.Package, error) {
 		p, err := intake(ctx, kinds, name, sign)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", name, err))
-			continue
+			return p, fmt.Errorf("%s: %w", name, err)
 		}
-		packages = append(packages, p)
-	}
-	if err := errors.Join(errs...); err != nil {
+		return p, nil
+	})
+	if err := errors.Join(append(errs, failed...)...); err != nil {
 		return nil, err
 	}
 	return packages, nil
@@ -84,6 +87,7 @@ func Intake(ctx context.Context, kinds []formats.Kind, names []string, sign form
 var (
 	epochPart   = regexp.MustCompile(`^[0-9]+:`)
 	releasePart = regexp.MustCompile(`-r?[0-9][0-9A-Za-z.+~]*$`)
+	prerelease  = regexp.MustCompile(`-(alpha|beta|pre|rc)`)
 	prePart     = regexp.MustCompile(`^([0-9.]*[0-9])_?(alpha|beta|pre|rc)\.?([0-9]*)$`)
 )
 
@@ -92,7 +96,7 @@ var (
 // are promoted, rolled back and shown together.
 func upstream(version string) string {
 	v := epochPart.ReplaceAllString(version, "")
-	if formats.IsSemVer(v) && strings.Count(v, "-") == 1 && prerelease.MatchString(v) {
+	if formats.IsSemVer(v) && prerelease.MatchString(v) && !releasePart.MatchString(v) {
 		return v // of an archive: the release is not part of it
 	}
 	v = releasePart.ReplaceAllString(v, "")
@@ -104,8 +108,6 @@ func upstream(version string) string {
 	}
 	return strings.Replace(v, "~", "-", 1)
 }
-
-var prerelease = regexp.MustCompile(`-[0-9A-Za-z.]*[A-Za-z]`)
 
 func intake(ctx context.Context, kinds []formats.Kind, name string, sign formats.Signer) (publish.Package, error) {
 	var p publish.Package

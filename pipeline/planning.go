@@ -80,7 +80,7 @@ func (r *run) openKeys() error {
 	}
 	for _, s := range r.project.Publish {
 		if s.Key != "" {
-			refs["site-"+s.Site] = keys.NewSecret(s.Key)
+			refs[plan.OwnKey(&s)] = keys.NewSecret(s.Key)
 		}
 	}
 	if refs[plan.PackageKey].IsEmpty() {

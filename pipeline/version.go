@@ -141,7 +141,7 @@ func (r *run) extractBy(ctx context.Context, x config.Extractor) (string, error)
 		if r.Release.Commit == "" {
 			return "", fmt.Errorf("the commit is not known: use --version")
 		}
-		return fmt.Sprintf("0.0.0-%s.g%s", r.Release.Time.UTC().Format("20060102150405"), r.Release.Commit[:min(7, len(r.Release.Commit))]), nil
+		return fmt.Sprintf("0.0.0-%s+g%s", r.Release.Time.UTC().Format("20060102150405"), r.Release.Commit[:min(7, len(r.Release.Commit))]), nil
 	}
 	if r.Release.Tag == "" {
 		return "", fmt.Errorf("no tag is given and the commit has none: tag it, or use --tag or --version")

@@ -261,6 +261,9 @@ func (t *txn) edit(ctx context.Context, e Edit) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	if err := t.torn(ctx, e); err != nil {
+		return err
+	}
 	return t.fitBudget(ctx)
 }
 
@@ -327,11 +330,11 @@ func (t *txn) list(ctx context.Context, r *repoTxn, part string, rec *Record) (b
 	if n := len(named); n > 0 && !t.o.AllowOlder && named[n-1].Meta.Version != rec.Meta.Version && r.Less(rec, named[n-1]) {
 		return false, &OlderError{r.Name(), part, rec.Meta.Name, rec.Meta.Version, named[n-1].Meta.Version}
 	}
-	used, err := t.pathUsed(ctx, rec.Path, rec.Meta.Name)
+	refs, err := t.contents(ctx, rec.Path, rec.Meta.Name)
 	if err != nil {
 		return false, subject(err)
 	}
-	if !used {
+	if !slices.Contains(refs, rec.Ref) {
 		t.bytes += rec.Ref.Size
 	}
 	delete(t.gone, rec.Path)
@@ -352,11 +355,16 @@ func (t *txn) unlist(ctx context.Context, r *repoTxn, p *partition, rec *Record)
 		return err
 	}
 	t.res.Removed = append(t.res.Removed, listed(r, p, rec))
-	used, err := t.pathUsed(ctx, rec.Path, rec.Meta.Name)
-	if err != nil || used {
+	refs, err := t.contents(ctx, rec.Path, rec.Meta.Name)
+	if err != nil {
 		return err
 	}
-	t.bytes -= rec.Ref.Size
+	if !slices.Contains(refs, rec.Ref) {
+		t.bytes -= rec.Ref.Size
+	}
+	if len(refs) > 0 { // as it is, or as it will be
+		return nil
+	}
 	for _, path := range recordPaths(rec) {
 		t.gone[path] = gone{rec.Meta.Name, rec.Ref.Size}
 		delete(t.content, path)
@@ -373,21 +381,47 @@ func recordPaths(rec *Record) []string {
 	return paths
 }
 
-// pathUsed reports whether any partition lists the file, by the name it would be
-// listed under.
-func (t *txn) pathUsed(ctx context.Context, path, name string) (bool, error) {
+// contents returns what partitions say a file holds, by the name it would be
+// listed under; nil if none lists it. While a version is replaced, partition by
+// partition, it is the old content and the new.
+func (t *txn) contents(ctx context.Context, path, name string) ([]formats.Ref, error) {
+	var refs []formats.Ref
 	for _, r := range t.repos {
 		for _, p := range r.parts {
 			recs, err := p.named(ctx, &t.loader, name)
 			if err != nil {
-				return false, err
+				return nil, err
 			}
-			if slices.ContainsFunc(recs, func(rec *Record) bool { return rec.Path == path }) {
-				return true, nil
+			for _, rec := range recs {
+				if rec.Path == path && !slices.Contains(refs, rec.Ref) {
+					refs = append(refs, rec.Ref)
+				}
 			}
 		}
 	}
-	return false, nil
+	return refs, nil
+}
+
+// torn refuses to replace a file in some channels that others go on listing as it
+// was: their clients would find other bytes than the index says.
+func (t *txn) torn(ctx context.Context, e Edit) error {
+	var errs []error
+	for _, a := range e.Add {
+		for _, r := range t.repos {
+			for _, p := range r.parts {
+				recs, err := p.named(ctx, &t.loader, a.Meta.Name)
+				if err != nil {
+					return err
+				}
+				for _, rec := range recs {
+					if f, ok := t.content[rec.Path]; ok && f.Blob.Ref() != rec.Ref {
+						errs = append(errs, fmt.Errorf("repository %s: partition %s lists %s too, with its old content: replace it in all channels at once", r.Name(), p.name, rec.Path))
+					}
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // selected calls f for every record that s selects.

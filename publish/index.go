@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"slices"
 	"sync"
 
@@ -25,7 +26,7 @@ type builder struct {
 	base *repoState // nil for a new repository
 
 	mu  sync.Mutex
-	old map[string][]byte // base files by path
+	old map[string]func() ([]byte, error) // base files by path, each read once
 }
 
 // built is what becomes of a partition: its next state, its record pages as files
@@ -46,15 +47,21 @@ func (b *builder) build(ctx context.Context, p *partition) (*built, error) {
 			at[s.Ref.SHA256] = i
 		}
 	}
+	texts := make([][]byte, len(p.pages)) // of pages that changed
+	err := each(len(p.pages), func(i int) (err error) {
+		if p.pages[i].dirty {
+			texts[i], err = renderPage(p.pages[i].recs)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
 	for i, pg := range p.pages {
 		oldPage[i] = -1
 		s := pg.state
 		if pg.dirty {
-			text, err := renderPage(pg.recs)
-			if err != nil {
-				return nil, err
-			}
-			blob := formats.Bytes(text)
+			blob := formats.Bytes(texts[i])
 			s = &pageState{First: pg.first(), Records: len(pg.recs), Ref: blob.Ref()}
 			if _, ok := at[s.Ref.SHA256]; !ok {
 				out.pages = append(out.pages, File{Path: recordsPath(s.Ref.SHA256), Class: Content, Blob: blob})
@@ -62,21 +69,21 @@ func (b *builder) build(ctx context.Context, p *partition) (*built, error) {
 		}
 		if old, ok := at[s.Ref.SHA256]; ok && !p.render {
 			oldPage[i] = old
-		} else if err := b.load(ctx, pg); err != nil {
-			return nil, err
 		}
 		out.state.Pages = append(out.state.Pages, s)
 		out.Records += s.Records
 	}
-	for _, stream := range b.repo.Streams(p.name) {
-		st, files, err := b.stream(ctx, p, stream, oldPage, out.Records)
-		if err != nil {
-			return nil, fmt.Errorf("index %s: %w", stream.Name, err)
+	streams := b.repo.Streams(p.name)
+	out.state.Streams = make([]*streamState, len(streams))
+	indexes := make([][]IndexFile, len(streams))
+	err = together(len(streams), func(i int) (err error) {
+		if out.state.Streams[i], indexes[i], err = b.stream(ctx, p, streams[i], oldPage, out.Records); err != nil {
+			return fmt.Errorf("index %s: %w", streams[i].Name, err)
 		}
-		out.state.Streams = append(out.state.Streams, st)
-		out.Indexes = append(out.Indexes, files...)
-	}
-	return out, nil
+		return nil
+	})
+	out.Indexes = slices.Concat(indexes...)
+	return out, err
 }
 
 // stream renders one index in all its forms.
@@ -116,105 +123,130 @@ func (b *builder) stream(ctx context.Context, p *partition, s Stream, oldPage []
 		return nil, nil, err
 	}
 
-	// The plain text is needed for its digest, and by forms that are not cut.
-	// Where the base has no plain file its pieces are unpacked.
-	var plainFrom *oldIndex
-	if slices.ContainsFunc(old, func(i int) bool { return i >= 0 }) {
-		for _, f := range []Form{Plain, Zstd, Gzip} {
-			if plainFrom, err = b.oldIndex(ctx, p, oldStream, f); err != nil {
-				return nil, nil, err
-			}
-			if plainFrom != nil {
-				break
-			}
-		}
-		if plainFrom == nil { // nothing to reuse
-			for i := range old {
-				if old[i] >= 0 {
-					if err := render(i); err != nil {
-						return nil, nil, err
-					}
-				}
-			}
-		}
-	}
 	st := &streamState{Name: s.Name, Sizes: make([]int64, n), CRCs: make([]uint32, n)}
-	var plain []byte
-	{
-		size := 0
-		for i := range texts {
-			if old[i] >= 0 {
-				size += int(oldStream.Sizes[old[i]])
-			} else {
-				size += len(texts[i])
-			}
-		}
-		plain = make([]byte, 0, size)
+	plain, froms, err := b.text(ctx, p, s, oldStream, old, texts, st, render)
+	if err != nil {
+		return nil, nil, err
 	}
-	for i := range texts {
-		if old[i] < 0 {
-			plain = append(plain, texts[i]...)
-			st.Sizes[i], st.CRCs[i] = int64(len(texts[i])), crc32.ChecksumIEEE(texts[i])
-			continue
-		}
-		if plain, err = plainFrom.unpack(plain, old[i]); err != nil {
-			return nil, nil, err
-		}
-		st.Sizes[i], st.CRCs[i] = oldStream.Sizes[old[i]], oldStream.CRCs[old[i]]
-	}
-	plainBlob := formats.Bytes(plain)
-	st.Plain = plainBlob.Ref()
 
-	var files []IndexFile
-	for _, form := range s.Forms {
-		f := &streamForms{Form: form}
-		var blob formats.Blob
-		switch form {
-		case Plain:
-			blob, f.Packed = plainBlob, slices.Clone(st.Sizes)
-		case Xz:
-			// Several xz blocks would do for the clients that matter, but no
-			// library writes them; the option costs a whole compression.
-			packed, err := packXz(plain)
-			if err != nil {
-				return nil, nil, err
-			}
-			blob = formats.Bytes(packed)
-		default:
-			codec := chunk.Codec(form)
-			from, err := b.oldIndex(ctx, p, oldStream, form)
-			if err != nil {
-				return nil, nil, err
-			}
-			pieces := make([]chunk.Piece, n)
-			offsets := make([]int64, n+1)
-			for i := range pieces {
-				offsets[i+1] = offsets[i] + st.Sizes[i]
-			}
-			err = each(n, func(i int) error {
-				pieces[i].Plain, pieces[i].CRC = st.Sizes[i], st.CRCs[i]
-				if old[i] >= 0 && from != nil {
-					pieces[i].Packed = from.packed(old[i])
-					return nil
-				}
-				var err error
-				pieces[i].Packed, err = chunk.Pack(codec, plain[offsets[i]:offsets[i+1]])
-				return err
-			})
-			if err != nil {
-				return nil, nil, err
-			}
-			f.Packed = make([]int64, n)
-			for i := range pieces {
-				f.Packed[i] = int64(len(pieces[i].Packed))
-			}
-			blob = formats.Bytes(chunk.Join(codec, pieces))
+	// The digest of the text and its forms are made side by side: each is a
+	// pass over megabytes.
+	var plainBlob formats.Blob
+	blobs := make([]formats.Blob, len(s.Forms))
+	st.Forms = make([]*streamForms, len(s.Forms))
+	err = together(len(s.Forms)+1, func(i int) (err error) {
+		if i == 0 {
+			plainBlob = formats.Bytes(plain)
+			return nil
 		}
-		f.Ref = blob.Ref()
-		st.Forms = append(st.Forms, f)
-		files = append(files, IndexFile{Stream: s.Name, Form: form, Plain: st.Plain, Blob: blob})
+		form := s.Forms[i-1]
+		if form == Plain {
+			return nil
+		}
+		f := &streamForms{Form: form}
+		blobs[i-1], f.Packed, err = pack(form, froms[form], plain, old, st)
+		if err == nil {
+			f.Ref = blobs[i-1].Ref()
+		}
+		st.Forms[i-1] = f
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	st.Plain = plainBlob.Ref()
+	var files []IndexFile
+	for i, form := range s.Forms {
+		if form == Plain {
+			blobs[i], st.Forms[i] = plainBlob, &streamForms{Form: form, Ref: st.Plain, Packed: slices.Clone(st.Sizes)}
+		}
+		files = append(files, IndexFile{Stream: s.Name, Form: form, Plain: st.Plain, Blob: blobs[i]})
 	}
 	return st, files, nil
+}
+
+// text puts the text of a stream together, of pieces in texts and of the base's,
+// and fills in the sizes and sums of st. It returns the base's forms, too. Where
+// the base has no form to take pieces from, they are rendered.
+func (b *builder) text(ctx context.Context, p *partition, s Stream, oldStream *streamState, old []int, texts [][]byte, st *streamState, render func(int) error) ([]byte, map[Form]*oldIndex, error) {
+	froms := make(map[Form]*oldIndex)
+	var from *oldIndex
+	if slices.ContainsFunc(old, func(i int) bool { return i >= 0 }) {
+		all := []Form{Plain, Zstd, Gzip}
+		found := make([]*oldIndex, len(all))
+		err := together(len(all), func(i int) (err error) {
+			found[i], err = b.oldIndex(ctx, p, oldStream, all[i])
+			return err
+		})
+		if err != nil {
+			return nil, nil, err
+		}
+		for i, o := range found {
+			froms[all[i]] = o
+			if from == nil {
+				from = o
+			}
+		}
+	}
+	offsets := make([]int64, len(texts)+1)
+	for i := range texts {
+		if old[i] >= 0 && from == nil {
+			if err := render(i); err != nil {
+				return nil, nil, err
+			}
+		}
+		st.Sizes[i] = int64(len(texts[i]))
+		if old[i] >= 0 {
+			st.Sizes[i] = oldStream.Sizes[old[i]]
+		}
+		offsets[i+1] = offsets[i] + st.Sizes[i]
+	}
+	plain := make([]byte, offsets[len(texts)])
+	err := each(len(texts), func(i int) error {
+		at := plain[offsets[i]:offsets[i+1]]
+		if old[i] < 0 {
+			copy(at, texts[i])
+			st.CRCs[i] = crc32.ChecksumIEEE(at)
+			return nil
+		}
+		st.CRCs[i] = oldStream.CRCs[old[i]]
+		return chunk.Unpack(at, from.codec, from.packed(old[i]))
+	})
+	return plain, froms, err
+}
+
+// pack makes one form of a text, taking over from the base's those pieces that
+// old names. from is nil where the base does not have the form.
+func pack(form Form, from *oldIndex, plain []byte, old []int, st *streamState) (formats.Blob, []int64, error) {
+	if form == Xz {
+		// Several xz blocks would do for the clients that matter, but no
+		// library writes them; the option costs a whole compression.
+		packed, err := packXz(plain)
+		return formats.Bytes(packed), nil, err
+	}
+	codec := chunk.Codec(form)
+	pieces := make([]chunk.Piece, len(old))
+	offsets := make([]int64, len(old)+1)
+	for i := range pieces {
+		offsets[i+1] = offsets[i] + st.Sizes[i]
+	}
+	err := each(len(old), func(i int) (err error) {
+		pieces[i].Plain, pieces[i].CRC = st.Sizes[i], st.CRCs[i]
+		if old[i] >= 0 && from != nil {
+			pieces[i].Packed = from.packed(old[i])
+			return nil
+		}
+		pieces[i].Packed, err = chunk.Pack(codec, plain[offsets[i]:offsets[i+1]])
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	sizes := make([]int64, len(pieces))
+	for i := range pieces {
+		sizes[i] = int64(len(pieces[i].Packed))
+	}
+	return formats.Bytes(chunk.Join(codec, pieces)), sizes, nil
 }
 
 func packXz(plain []byte) ([]byte, error) {
@@ -235,14 +267,9 @@ type oldIndex struct {
 	codec   chunk.Codec
 	bytes   []byte
 	offsets []int64
-	sizes   []int64
 }
 
 func (o *oldIndex) packed(i int) []byte { return o.bytes[o.offsets[i]:o.offsets[i+1]] }
-
-func (o *oldIndex) unpack(dst []byte, i int) ([]byte, error) {
-	return chunk.Unpack(dst, o.codec, o.packed(i), o.sizes[i])
-}
 
 // oldIndex returns the base's index of a stream; nil if it has none in this form.
 func (b *builder) oldIndex(ctx context.Context, p *partition, s *streamState, form Form) (*oldIndex, error) {
@@ -259,10 +286,15 @@ func (b *builder) oldIndex(ctx context.Context, p *partition, s *streamState, fo
 			continue
 		}
 		whole, err := b.file(ctx, f)
+		// A commit that ended halfway in a place that replaces file by file leaves
+		// an index that the state does not know: it is made of the records again.
+		if errors.Is(err, errChanged) || errors.Is(err, errTooLarge) || errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
 		if err != nil {
 			return nil, err
 		}
-		o := &oldIndex{codec: chunk.Codec(form), sizes: s.Sizes, offsets: make([]int64, len(sf.Packed)+1)}
+		o := &oldIndex{codec: chunk.Codec(form), offsets: make([]int64, len(sf.Packed)+1)}
 		o.offsets[0] = f.Offset + chunk.HeadSize(o.codec)
 		for i, n := range sf.Packed {
 			o.offsets[i+1] = o.offsets[i] + n
@@ -280,19 +312,28 @@ func (b *builder) oldIndex(ctx context.Context, p *partition, s *streamState, fo
 // is taken over will be signed.
 func (b *builder) file(ctx context.Context, f *fileState) ([]byte, error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if got, ok := b.old[f.Path]; ok {
-		return got, nil
+	read, ok := b.old[f.Path]
+	if !ok {
+		read = sync.OnceValues(func() ([]byte, error) { return readRef(ctx, b.dst, b.version, f.Path, f.Ref) })
+		if b.old == nil {
+			b.old = make(map[string]func() ([]byte, error))
+		}
+		b.old[f.Path] = read
 	}
-	got, err := readRef(ctx, b.dst, b.version, f.Path, f.Ref)
-	if err != nil {
-		return nil, err
+	b.mu.Unlock()
+	return read()
+}
+
+// together calls f for 0 to n-1, all at once: for a handful of things that each
+// take milliseconds. It returns all errors in order.
+func together(n int, f func(i int) error) error {
+	errs := make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { errs[i] = f(i) })
 	}
-	if b.old == nil {
-		b.old = make(map[string][]byte)
-	}
-	b.old[f.Path] = got
-	return got, nil
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // each calls f for 0 to n-1, two at a time where there is enough to do, and

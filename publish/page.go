@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/distropack/distropack/formats"
 )
@@ -46,17 +47,46 @@ func renderPage(recs []*Record) ([]byte, error) {
 
 // parsePage is the inverse of renderPage.
 func parsePage(b []byte) ([]*Record, error) {
+	if len(b) > 0 && b[len(b)-1] != '\n' {
+		return nil, fmt.Errorf("line %d is cut off", bytes.Count(b, []byte("\n"))+1)
+	}
+	lines := slices.Collect(bytes.Lines(b))
+	recs := make([]*Record, len(lines))
+	err := each(len(lines), func(i int) (err error) {
+		if recs[i], err = parseLine(lines[i]); err != nil {
+			return fmt.Errorf("line %d: %w", i+1, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return recs, nil
+}
+
+// parseNamed returns the records of one name in a page, without parsing the
+// others: renderPage wrote each name in one way only.
+func parseNamed(b []byte, name string) ([]*Record, error) {
+	var quoted bytes.Buffer
+	quoted.WriteString(`"name":`)
+	e := json.NewEncoder(&quoted)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(name); err != nil {
+		return nil, err
+	}
+	key := bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))
 	var recs []*Record
-	for i := 1; len(b) > 0; i++ {
-		line, rest, found := bytes.Cut(b, []byte("\n"))
-		if !found {
-			return nil, fmt.Errorf("line %d is cut off", i)
+	for line := range bytes.Lines(b) {
+		if !bytes.Contains(line, key) {
+			continue
 		}
-		var r Record
-		if err := json.Unmarshal(line, &r); err != nil {
-			return nil, fmt.Errorf("line %d: %w", i, err)
+		r, err := parseLine(line)
+		if err != nil {
+			return nil, err
 		}
-		recs, b = append(recs, &r), rest
+		if r.Meta.Name == name {
+			recs = append(recs, r)
+		}
 	}
 	return recs, nil
 }
@@ -64,9 +94,11 @@ func parsePage(b []byte) ([]*Record, error) {
 // page is a page while a change is made.
 type page struct {
 	state *pageState // of the base; nil for a page that is new
+	mu    sync.Mutex // guards what loading sets
+	text  []byte     // as the base has it, once read
 	recs  []*Record  // once loaded
 	ready bool       // recs are there
-	dirty bool       // differs from the base
+	dirty bool       // differs from the base; recs is the page's own then
 }
 
 func (p *page) first() string {
@@ -106,23 +138,41 @@ type loader struct {
 	version string
 }
 
+// read fetches a page's text; p.mu is held.
+func (l *loader) read(ctx context.Context, p *page) (err error) {
+	if p.text == nil {
+		p.text, err = readRef(ctx, l.dst, l.version, recordsPath(p.state.Ref.SHA256), p.state.Ref)
+	}
+	return err
+}
+
+// load reads a page and parses it.
 func (l *loader) load(ctx context.Context, p *page) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.ready {
 		return nil
 	}
-	path := recordsPath(p.state.Ref.SHA256)
-	b, err := readRef(ctx, l.dst, l.version, path, p.state.Ref)
+	err := l.read(ctx, p)
 	if err != nil {
 		return err
 	}
-	if p.recs, err = parsePage(b); err != nil {
+	path := recordsPath(p.state.Ref.SHA256)
+	if p.recs, err = parsePage(p.text); err != nil {
 		return fmt.Errorf("read %s: %w", path, err)
 	}
 	if len(p.recs) != p.state.Records || len(p.recs) == 0 {
 		return fmt.Errorf("read %s: %d records, want %d", path, len(p.recs), p.state.Records)
 	}
-	p.ready = true
+	p.ready, p.text = true, nil
 	return nil
+}
+
+// modify makes recs the page's own, to be changed in place.
+func (p *page) modify() {
+	if !p.dirty {
+		p.recs, p.dirty = slices.Clone(p.recs), true
+	}
 }
 
 // at returns the index of the page that name belongs to; -1 where there is none.
@@ -143,16 +193,25 @@ func (p *partition) named(ctx context.Context, l *loader, name string) ([]*Recor
 	if i < 0 {
 		return nil, nil
 	}
-	if err := l.load(ctx, p.pages[i]); err != nil {
-		return nil, err
-	}
-	var recs []*Record
-	for _, r := range p.pages[i].recs {
-		if r.Meta.Name == name {
-			recs = append(recs, r)
+	pg := p.pages[i]
+	pg.mu.Lock()
+	defer pg.mu.Unlock()
+	if !pg.ready { // publishing what is there already needs no more than this
+		if err := l.read(ctx, pg); err != nil {
+			return nil, err
 		}
+		recs, err := parseNamed(pg.text, name)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", recordsPath(pg.state.Ref.SHA256), err)
+		}
+		return recs, nil
 	}
-	return recs, nil
+	start, _ := slices.BinarySearchFunc(pg.recs, name, func(r *Record, n string) int { return strings.Compare(r.Meta.Name, n) })
+	end := start
+	for end < len(pg.recs) && pg.recs[end].Meta.Name == name {
+		end++
+	}
+	return slices.Clone(pg.recs[start:end]), nil
 }
 
 // all loads and returns every record in order.
@@ -183,8 +242,9 @@ func (p *partition) put(ctx context.Context, l *loader, r *Record, less func(a, 
 		}
 		return 1 // after its equals: they can't be, paths differ
 	})
-	pg.recs = slices.Insert(slices.Clone(pg.recs), at, r)
-	pg.dirty, p.changed = true, true
+	pg.modify()
+	pg.recs = slices.Insert(pg.recs, at, r)
+	p.changed = true
 	return nil
 }
 
@@ -198,12 +258,14 @@ func (p *partition) drop(ctx context.Context, l *loader, name, path string) erro
 	if err := l.load(ctx, pg); err != nil {
 		return err
 	}
-	kept := slices.DeleteFunc(slices.Clone(pg.recs), func(r *Record) bool { return r.Meta.Name == name && r.Path == path })
-	if len(kept) == len(pg.recs) {
+	at := slices.IndexFunc(pg.recs, func(r *Record) bool { return r.Meta.Name == name && r.Path == path })
+	if at < 0 {
 		return nil
 	}
-	pg.recs, pg.dirty, p.changed = kept, true, true
-	if len(kept) == 0 {
+	pg.modify()
+	pg.recs = slices.Delete(pg.recs, at, at+1)
+	p.changed = true
+	if len(pg.recs) == 0 {
 		p.pages = slices.Delete(p.pages, i, i+1)
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/dest/dir"
 	"github.com/distropack/distropack/publish/publishtest"
 )
 
@@ -275,6 +276,30 @@ func TestOlderAndOtherContentAreRefused(t *testing.T) {
 	}
 }
 
+func TestReplacingAVersionKeepsTheTreeWhole(t *testing.T) {
+	d, err := dir.Open(t.TempDir()+"/tree", dir.Options{NoSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := func(p publish.Package) publish.Edit {
+		return publish.Edit{Add: []publish.Addition{{Package: p, Channels: []string{"stable", "beta"}}}}
+	}
+	run(t, d, both(publishtest.ToyPackage("a", "1", "all")), options())
+	other := publishtest.ToyPackage("a", "1", "all")
+	other.Blob = publishtest.ToyPackage("something longer", "1", "all").Blob
+	o := options()
+	o.Replace = true
+	if _, err := publish.Publish(ctx, d, []publish.Repo{toy()}, add("stable", other), o); err == nil || !strings.Contains(err.Error(), "replace it in all channels at once") {
+		t.Errorf("replaced in one of two channels: %v", err)
+	}
+	if res := run(t, d, both(other), o); res.Bytes != other.Blob.Ref().Size {
+		t.Errorf("the tree has %d bytes, want %d", res.Bytes, other.Blob.Ref().Size)
+	}
+	if err := publish.Check(ctx, d, []publish.Repo{toy()}, verify, publish.CheckOptions{Deep: true}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRetention(t *testing.T) {
 	versions := []string{"1.0.0", "1.0.1", "1.1.0", "1.1.1", "1.2.0"}
 	for name, c := range map[string]struct {
@@ -429,11 +454,14 @@ func TestForgedTreesAreRefused(t *testing.T) {
 		}
 		run(t, m, add("stable", ps...), options())
 		flip(m, "lists/stable/x86/list", 3000)
-		if _, err := publish.Publish(ctx, m, []publish.Repo{toy()}, add("stable", publishtest.ToyPackage("p0000", "2", "x86")), options()); err == nil {
-			t.Error("took over pieces of a forged index")
-		}
 		if err := publish.Check(ctx, m, []publish.Repo{toy()}, verify, publish.CheckOptions{}); err == nil {
 			t.Error("check found nothing")
+		}
+		// Nothing of it is taken over: it is made of the records again, as after a
+		// commit that ended halfway.
+		run(t, m, add("stable", publishtest.ToyPackage("p0000", "2", "x86")), options())
+		if err := publish.Check(ctx, m, []publish.Repo{toy()}, verify, publish.CheckOptions{}); err != nil {
+			t.Error(err)
 		}
 	})
 }

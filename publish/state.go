@@ -26,6 +26,7 @@ const (
 	stateFormat  = 1
 	maxStateSize = 64 << 20
 	maxPageSize  = 256 << 20
+	maxIndexSize = 4 << 30 // before compression
 )
 
 // state is the root of a tree: what it holds, named by digest. Its form in the
@@ -184,6 +185,16 @@ func (s *state) check() error {
 				if want := len(p.Pages) + 2; len(st.Sizes) != want || len(st.CRCs) != want {
 					return fmt.Errorf("%s: damaged: partition %s has %d pages and an index of %d pieces", StatePath, p.Name, len(p.Pages), len(st.Sizes))
 				}
+				total := int64(0)
+				for _, n := range st.Sizes {
+					if n < 0 || n > maxIndexSize-total {
+						return fmt.Errorf("%s: damaged: partition %s has an index with a piece of %d bytes", StatePath, p.Name, n)
+					}
+					total += n
+				}
+				if total != st.Plain.Size {
+					return fmt.Errorf("%s: damaged: partition %s has an index of %d bytes in pieces of %d", StatePath, p.Name, st.Plain.Size, total)
+				}
 				for _, f := range st.Forms {
 					if f.Packed != nil && len(f.Packed) != len(st.Sizes) {
 						return fmt.Errorf("%s: damaged: partition %s has an index of %d and %d pieces", StatePath, p.Name, len(st.Sizes), len(f.Packed))
@@ -277,6 +288,12 @@ func (s *streamState) form(f Form) *streamForms {
 	return nil
 }
 
+// A file that is not what the state says is one of these, or fs.ErrNotExist.
+var (
+	errTooLarge = errors.New("more than")
+	errChanged  = errors.New("the file was changed from outside")
+)
+
 // readFile reads a whole file of a version, at most limit bytes.
 func readFile(ctx context.Context, dst Destination, version, path string, limit int64) ([]byte, error) {
 	r, err := dst.Open(ctx, version, path)
@@ -284,14 +301,16 @@ func readFile(ctx context.Context, dst Destination, version, path string, limit 
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
 	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err != nil {
+	// The limit is the length, where that is known; a wrong state must not make
+	// this take gigabytes.
+	b := bytes.NewBuffer(make([]byte, 0, min(limit, 32<<20)+bytes.MinRead))
+	if _, err := b.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
-	if int64(len(b)) > limit {
-		return nil, fmt.Errorf("read %s: more than %d bytes", path, limit)
+	if int64(b.Len()) > limit {
+		return nil, fmt.Errorf("read %s: %w %d bytes", path, errTooLarge, limit)
 	}
-	return b, nil
+	return b.Bytes(), nil
 }
 
 // readRef reads a file whose content is known by digest, and refuses any other.
@@ -301,7 +320,7 @@ func readRef(ctx context.Context, dst Destination, version, path string, ref for
 		return nil, err
 	}
 	if got := formats.Bytes(b).Ref(); got != ref {
-		return nil, fmt.Errorf("read %s: the file was changed from outside: it is %d bytes with SHA-256 %s, want %d with %s", path, got.Size, got.SHA256, ref.Size, ref.SHA256)
+		return nil, fmt.Errorf("read %s: %w: it is %d bytes with SHA-256 %s, want %d with %s", path, errChanged, got.Size, got.SHA256, ref.Size, ref.SHA256)
 	}
 	return b, nil
 }

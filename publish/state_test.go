@@ -20,7 +20,7 @@ func sampleState() *state {
 			Name: "apt", Settings: ref.SHA256,
 			Partitions: []*partitionState{{
 				Name: "stable/main/amd64", Pages: []*pageState{{First: "a", Records: 2, Ref: ref}, {First: "m", Records: 1, Ref: ref}},
-				Streams: []*streamState{{Name: "Packages", Plain: ref, Sizes: []int64{0, 5, 6, 0}, CRCs: []uint32{0, 1, 2, 0},
+				Streams: []*streamState{{Name: "Packages", Plain: formats.Ref{SHA256: ref.SHA256, Size: 11}, Sizes: []int64{0, 5, 6, 0}, CRCs: []uint32{0, 1, 2, 0},
 					Forms: []*streamForms{{Form: Gzip, Ref: ref, Packed: []int64{0, 4, 4, 0}}, {Form: Xz, Ref: ref}}}},
 			}},
 			Roots: []*rootState{{Name: "stable", Keep: 3, Files: []*fileState{{Path: "dists/stable/InRelease", Class: Pointer, Ref: ref}, {Path: "p.gz", Class: Pointer, Ref: ref, Partition: "stable/main/amd64", Stream: "Packages", Form: Gzip, Offset: 3}}}},
@@ -59,6 +59,8 @@ func TestDamagedStatesAreRefusedInWords(t *testing.T) {
 		"truncated or damaged": render(func(*state) {})[:50],
 		"use a newer one":      render(func(s *state) { s.Format = 2 }),
 		"pieces":               render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Sizes = nil }),
+		"a piece of -5 bytes":  render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Sizes[1] = -5 }),
+		"11 bytes in pieces":   render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Sizes[1] = 7 }),
 		"unsorted pages":       render(func(s *state) { s.Repositories[0].Partitions[0].Pages[0].First = "z" }),
 		`path "../x"`:          render(func(s *state) { s.Repositories[0].Roots[0].Files[0].Path = "../x" }),
 		"4 and 1 pieces":       render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Forms[0].Packed = []int64{1} }),

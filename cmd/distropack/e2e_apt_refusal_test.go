@@ -2,8 +2,11 @@ package main
 
 import (
 	"bytes"
+	"encoding/base64"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -36,24 +39,29 @@ func replaceText(old, new string) func(t *testing.T, name string, b []byte) []by
 	}
 }
 
-// flipSignature changes a letter in the middle of the signature, so that it is
-// still well-formed base64.
+var armoredSignature = regexp.MustCompile(`(?s)(-----BEGIN PGP SIGNATURE-----\n(?:[^\n]+\n)*\n)(.*?)(=[A-Za-z0-9+/]{4}\n)?(-----END PGP SIGNATURE-----)`)
+
+// flipSignature turns a bit of the signature's number. The armor stays whole: what
+// was wrong with that would be refused before anything is checked.
 func flipSignature(t *testing.T, name string, b []byte) []byte {
 	t.Helper()
-	at := bytes.Index(b, []byte("-----BEGIN PGP SIGNATURE-----"))
-	if at < 0 {
-		t.Fatalf("%s has no signature", name)
+	m := armoredSignature.FindSubmatchIndex(b)
+	if m == nil {
+		t.Fatalf("%s has no armored signature:\n%s", name, b)
 	}
-	at += (len(b) - at) / 2
-	for b[at] == '\n' {
-		at++
+	raw, err := base64.StdEncoding.DecodeString(strings.ReplaceAll(string(b[m[4]:m[5]]), "\n", ""))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if b[at] == 'A' {
-		b[at] = 'B'
-	} else {
-		b[at] = 'A'
+	raw[len(raw)-20] ^= 1
+	var text bytes.Buffer
+	text.Write(b[:m[4]])
+	for chunk := range slices.Chunk([]byte(base64.StdEncoding.EncodeToString(raw)), 64) {
+		text.Write(chunk)
+		text.WriteByte('\n')
 	}
-	return b
+	text.Write(b[m[8]:])
+	return text.Bytes()
 }
 
 // apply changes a copy of the tree and returns it.
@@ -86,6 +94,7 @@ func (r *debRoot) installs(t *testing.T, p *published, tree, options string) (ou
 	t.Helper()
 	l := serveLogged(t, tree, nil)
 	r.trust(t, p, "hello.sources", l.url)
+	r.put(t, "/etc/apt/apt.conf.d/50once", "Acquire::Retries \"0\";\n") // it waits longer each time
 	out, err := r.try("apt-get update --error-on=any " + options + " && apt-get -y install hello && hello")
 	return out, err == nil
 }
@@ -121,7 +130,7 @@ func (s *debianSuite) takesFrom(t *testing.T, p *published, tree, options string
 // bookworm, sqv's in trixie.
 var (
 	badHash      = []string{"Hash Sum mismatch", "File has unexpected size"}
-	badSignature = []string{"BADSIG", "is not signed", "Bad signature", "Message has been manipulated", "Clearsigned file isn't valid", "Malformed"}
+	badSignature = []string{"BADSIG", "Bad signature", "Message has been manipulated"}
 	otherSigner  = []string{"NO_PUBKEY", "Missing key"}
 )
 
@@ -140,7 +149,7 @@ func TestAptRefusesChangedFiles(t *testing.T) {
 		{"a byte after Packages in every form", tamper{packages, appendByte}, badHash},
 		{"a word in InRelease", tamper{[]string{"dists/stable/InRelease"}, replaceText("Origin: Hello", "Origin: Hallo")}, badSignature},
 		{"a digit of a hash in InRelease", tamper{[]string{"dists/stable/InRelease"}, replaceText("main/binary-amd64/Packages\n", "main/binary-amd65/Packages\n")}, badSignature},
-		{"a letter of the signature in InRelease", tamper{[]string{"dists/stable/InRelease"}, flipSignature}, badSignature},
+		{"a bit of the signature in InRelease", tamper{[]string{"dists/stable/InRelease"}, flipSignature}, badSignature},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bad := c.apply(t, p.dir)

@@ -143,7 +143,10 @@ func TestAptInstallsUpgradesAndRemovesAsThePageSays(t *testing.T) {
 			t.Errorf("dpkg --verify hello says %q of a package just installed", got)
 		}
 
-		r.run(t, "echo greeting=Moin >/etc/hello.conf")
+		if got, _ := r.try("cp -a /usr/bin/hello /tmp; echo >>/usr/bin/hello; dpkg --verify hello; cp -a /tmp/hello /usr/bin"); !strings.Contains(got, " /usr/bin/hello") {
+			t.Errorf("dpkg --verify hello does not notice the changed program: %q", got)
+		}
+		r.run(t, "cp -a /tmp/hello /usr/bin; echo greeting=Moin >/etc/hello.conf")
 		if got, _ := r.try("dpkg --verify hello"); !strings.Contains(got, " c /etc/hello.conf") {
 			t.Errorf("dpkg --verify hello does not notice the changed configuration file: %q", got)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -71,30 +72,27 @@ func TestInstallScriptTakesAnotherChannelOnDebian(t *testing.T) {
 func TestInstallScriptFailsWhereAptRefuses(t *testing.T) {
 	p := publishSample(t, nil)
 	p.release(t, "1.0.0")
+	read := func(name string) []byte {
+		b, err := os.ReadFile(filepath.Join(p.dir, filepath.FromSlash(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
 	onDebian(t, func(t *testing.T, r *debRoot) {
-		bad, err := os.ReadFile(filepath.Join(p.dir, "dists/stable/InRelease"))
-		if err != nil {
-			t.Fatal(err)
+		instead := map[string][]byte{"/dists/stable/InRelease": flipSignature(t, "InRelease", read("dists/stable/InRelease"))}
+		l := serveLogged(t, p.dir, instead)
+		for _, name := range []string{"install.sh", "apt/hello.sources"} { // they name the address
+			instead["/"+name] = bytes.ReplaceAll(read(name), []byte(p.url), []byte(l.url))
 		}
-		l := serveLogged(t, p.dir, map[string][]byte{"/dists/stable/InRelease": flipSignature(t, "InRelease", bad)})
-		script, err := os.ReadFile(filepath.Join(p.dir, "install.sh"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		sources, err := os.ReadFile(filepath.Join(p.dir, "apt/hello.sources"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		moved := func(b []byte) []byte { return []byte(strings.ReplaceAll(string(b), p.url, l.url)) }
-		r.put(t, "/tmp/install.sh", string(moved(script)))
-		good := serveLogged(t, p.dir, map[string][]byte{"/apt/hello.sources": []byte(strings.ReplaceAll(string(sources), p.url, l.url))})
-		r.run(t, "sed -i 's|"+l.url+"|"+good.url+"|' /tmp/install.sh")
-		out, err := r.try("sh /tmp/install.sh -y")
+		out, err := r.try("curl -fsSL " + l.url + "/install.sh | sh -s -- -y")
 		if err == nil || r.installed(t, "hello") != "" {
 			t.Errorf("install.sh goes on though the index is forged (%v):\n%s", err, out)
 		}
 		if !strings.Contains(out, "stopped before the end") {
 			t.Errorf("install.sh does not say that it stopped:\n%s", out)
 		}
+		instead["/dists/stable/InRelease"] = read("dists/stable/InRelease")
+		r.run(t, "curl -fsSL "+l.url+"/install.sh | sh -s -- -y; hello")
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -17,14 +18,10 @@ type family struct {
 	upgrade  string // as the install page says, for root and without questions
 }
 
+// families are those with a client of their own.
 var families = []family{
 	{
 		name: "Fedora", release: "NAME=\"Fedora Linux\"\nID=fedora\nVERSION_ID=42\nPRETTY_NAME=\"Fedora Linux 42 (Server Edition)\"\n",
-		programs: []string{"dnf", "rpm"}, prepare: (*clone).rpms, version: (*clone).rpmVersion,
-		upgrade: "dnf -y upgrade --refresh hello",
-	},
-	{
-		name: "Rocky", release: "NAME=\"Rocky Linux\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"9.5\"\nPRETTY_NAME=\"Rocky Linux 9.5 (Blue Onyx)\"\n",
 		programs: []string{"dnf", "rpm"}, prepare: (*clone).rpms, version: (*clone).rpmVersion,
 		upgrade: "dnf -y upgrade --refresh hello",
 	},
@@ -38,11 +35,12 @@ var families = []family{
 		programs: []string{"pacman", "pacman-key", "gpg"}, prepare: (*clone).pacmanConf, version: (*clone).pacmanVersion,
 		upgrade: "pacman --noconfirm -Syu",
 	},
-	{
-		name: "Manjaro", release: "NAME=\"Manjaro Linux\"\nPRETTY_NAME=\"Manjaro Linux\"\nID=manjaro\nID_LIKE=arch\n",
-		programs: []string{"pacman", "pacman-key", "gpg"}, prepare: (*clone).pacmanConf, version: (*clone).pacmanVersion,
-		upgrade: "pacman --noconfirm -Syu",
-	},
+}
+
+// derived returns the family under another name.
+func derived(f family, name, release string) family {
+	f.name, f.release = name, release
+	return f
 }
 
 func (c *clone) rpmVersion() string {
@@ -68,7 +66,10 @@ func (c *clone) install(p *published, args string) (string, error) {
 }
 
 func TestInstallShServesEveryFamily(t *testing.T) {
-	for _, f := range families {
+	for _, f := range append(slices.Clone(families),
+		derived(families[0], "Rocky", "NAME=\"Rocky Linux\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"9.5\"\nPRETTY_NAME=\"Rocky Linux 9.5 (Blue Onyx)\"\n"),
+		derived(families[2], "a derivative of Arch", "NAME=\"Some Linux\"\nID=somelinux\nID_LIKE=arch\n"),
+	) {
 		t.Run(f.name, func(t *testing.T) {
 			c := newClone(t, f.programs...)
 			f.prepare(c)
@@ -152,6 +153,35 @@ func TestInstallShPinsTheKey(t *testing.T) {
 			p.release(t, "1.1.0")
 			c.must("sh", "-c", f.upgrade)
 			c.says("1.1.0", "Hello, world")
+		})
+	}
+}
+
+// Where a release brings another configuration file, the administrator's stays
+// and the new one lies beside it.
+func TestConfigurationOfTheAdministratorStays(t *testing.T) {
+	for _, f := range families {
+		t.Run(f.name, func(t *testing.T) {
+			c := newClone(t, f.programs...)
+			f.prepare(c)
+			c.write("/tmp/os-release", f.release)
+			p := publishSample(t, func(config string) string {
+				return strings.Replace(config, "type: config}", "type: config|noreplace}", 1)
+			})
+			p.release(t, "1.0.0")
+			if out, err := c.install(p, "-y"); err != nil {
+				t.Fatalf("install.sh: %v\n%s", err, out)
+			}
+			c.write("/etc/hello.conf", "greeting=Good morning\n")
+			if err := os.WriteFile(filepath.Join(p.project, "hello.conf"), []byte("greeting=Hi\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			p.release(t, "1.1.0")
+			c.must("sh", "-c", f.upgrade)
+			c.says("1.1.0", "Good morning")
+			if beside := c.read("/etc/hello.conf.rpmnew") + c.read("/etc/hello.conf.pacnew"); beside != "greeting=Hi\n" {
+				t.Errorf("the new configuration beside it holds %q", beside)
+			}
 		})
 	}
 }

@@ -106,3 +106,36 @@ func TestPacmanTakesTheSampleThroughItsLife(t *testing.T) {
 	c.pacman("-Rn", "hello")
 	c.gone()
 }
+
+func TestPacmanReadsThePackageFile(t *testing.T) {
+	c := newClone(t, "pacman", "pacman-key", "gpg")
+	p := publishSample(t, nil)
+	p.release(t, "1.0.0")
+	c.arch(p)
+	for _, cpu := range []string{"x86_64", "aarch64"} {
+		file := "/tmp/hello-" + cpu + ".pkg.tar.zst"
+		from := p.url + "/arch/" + cpu + "/hello-1.0.0-1-" + cpu + ".pkg.tar.zst"
+		c.fetch(from, file)
+		c.fetch(from+".sig", file+".sig")
+		if out := c.must("pacman-key", "--verify", file+".sig", file); !strings.Contains(out, "Good signature") {
+			t.Errorf("pacman-key --verify says\n%s", out)
+		}
+		out := c.must("pacman", "-Qip", file)
+		for _, want := range []string{
+			"Name            : hello", "Version         : 1.0.0-1", "Description     : Prints a friendly greeting", "Architecture    : " + cpu,
+			"URL             : https://example.org/hello", "Licenses        : MIT", "Packager        : Ann Example <ann@example.org>",
+		} {
+			if !strings.Contains(out, want+"\n") {
+				t.Errorf("pacman -Qip has no line %q:\n%s", want, out)
+			}
+		}
+	}
+	// One root per CPU: pacman takes the other one's database by its name.
+	c.addPacman(p, "hello")
+	c.write("/tmp/arm.conf", strings.Replace(c.read("/etc/pacman.conf"), "Architecture = auto", "Architecture = aarch64", 1))
+	c.must("mkdir", "-p", "/tmp/arm/var/lib/pacman", "/tmp/arm/cache")
+	c.pacman("--config", "/tmp/arm.conf", "--root", "/tmp/arm", "--cachedir", "/tmp/arm/cache", "-Syw", "hello")
+	if !c.has("/tmp/arm/cache/hello-1.0.0-1-aarch64.pkg.tar.zst") {
+		t.Error("pacman did not fetch the package for aarch64")
+	}
+}

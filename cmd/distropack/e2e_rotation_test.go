@@ -100,3 +100,29 @@ func TestKeysCanBeRotated(t *testing.T) {
 		t.Error("the tree changed")
 	}
 }
+
+// A site with a key of its own serves packages that the package key signed: its
+// clients are given both keys.
+func TestASiteMayHaveItsOwnKey(t *testing.T) {
+	own, err := otherKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "own.key")
+	if err := os.WriteFile(file, []byte(own), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := publishSample(t, func(config string) string {
+		return strings.Replace(config, "    dir: dist/public\n", "    dir: dist/public\n    key: "+file+"\n", 1)
+	})
+	p.release(t, "1.0.0")
+	ring := filepath.Join(p.dir, "keys/hello.gpg")
+	tool(t, "", "gpgv", "--keyring", ring, filepath.Join(p.dir, "dists/stable/InRelease"))
+	tool(t, "", "gpgv", "--keyring", ring, filepath.Join(p.dir, "arch/x86_64/hello.db.sig"), filepath.Join(p.dir, "arch/x86_64/hello.db"))
+	pkg := filepath.Join(p.dir, "arch/x86_64/hello-1.0.0-1-x86_64.pkg.tar.zst")
+	tool(t, "", "gpgv", "--keyring", ring, pkg+".sig", pkg)
+	db := t.TempDir()
+	tool(t, "", "rpmkeys", "--dbpath", db, "--import", filepath.Join(p.dir, "keys/hello.asc"))
+	tool(t, "", "rpmkeys", "--dbpath", db, "--define", "_pkgverify_level all", "--checksig", filepath.Join(p.dir, "rpm/stable/Packages/h/hello-1.0.0-1.x86_64.rpm"))
+	must(t, nil, "-C", p.project, "repo", "check", p.dir, "--key", p.key)
+}

@@ -79,9 +79,9 @@ func (a *app) repository(o *repoFlags, tree string) (*repository, error) {
 		}
 		key = plan.SiteKey(site, &project.Signing)
 		if site.Key != "" {
-			refs[key] = keys.NewSecret(site.Key)
+			refs[plan.OwnKey(site)] = keys.NewSecret(site.Key)
 		}
-		if refs[plan.PackageKey].IsEmpty() && site.Key == "" {
+		if refs[plan.PackageKey].IsEmpty() {
 			return nil, usagef("there is no signing key: --key FILE, DISTROPACK_KEY, or --unsigned")
 		}
 		if ring, err = keys.Open(project.Project, refs, keys.Options{Now: a.now, At: a.at(), Passphrases: map[string]keys.Secret{"": keys.NewSecret(a.env("DISTROPACK_PASSPHRASE"))}}); err != nil {

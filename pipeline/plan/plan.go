@@ -143,11 +143,16 @@ func (m *maker) fail(pos config.Pos, path string, err error) {
 // of a site's indexes.
 const PackageKey = "main"
 
-// SiteKey returns the name of the key a site is signed with.
+// OwnKey is the name of the key that a site has for itself.
+func OwnKey(s *config.Site) string { return "site-" + s.Site }
+
+// SiteKey returns the name of the key, or keys, a site is signed with.
 func SiteKey(s *config.Site, signing *config.Signing) string {
 	switch {
 	case s.Key != "":
-		return "site-" + s.Site
+		// Packages are signed once, with the package key, so that clients of the
+		// site need that one as well: both are published, and both sign.
+		return OwnKey(s) + "+" + PackageKey
 	case signing.Also != "":
 		return "main+also"
 	}

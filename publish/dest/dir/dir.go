@@ -216,13 +216,11 @@ func (d *Dir) catchUp(ctx context.Context, spare, base string) (bool, error) {
 			return false, err
 		}
 	}
-	for _, p := range j.Put {
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		if err := replaceByLink(filepath.Join(d.root, filepath.FromSlash(p)), filepath.Join(spare, filepath.FromSlash(p))); err != nil {
-			return false, err
-		}
+	err = parallel(ctx, j.Put, func(p string) error {
+		return replaceByLink(filepath.Join(d.root, filepath.FromSlash(p)), filepath.Join(spare, filepath.FromSlash(p)))
+	})
+	if err != nil {
+		return false, err
 	}
 	return true, d.adoptForeign(ctx, spare, append(j.Put, j.Delete...))
 }

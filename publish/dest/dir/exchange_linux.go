@@ -27,3 +27,13 @@ func exchange(a, b string) error {
 func isMountPoint(err error) bool {
 	return errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EXDEV)
 }
+
+// syncTree waits until the file system of root is on the disk.
+func syncTree(root string) error {
+	f, err := os.Open(root)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
+}

@@ -1,33 +1,44 @@
 package dir
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/publish"
 )
 
+// writers is how many files are written at once: they wait for the disk, and one
+// journal commit serves all that wait.
+const writers = 8
+
+// syncAll is the number of files from which one syncfs(2) for the file system is
+// less work for the disk than an fsync(2) for each.
+const syncAll = 64
+
 // apply makes a change in a tree. No file is written in place: it may be a hard
-// link to one that is being read.
+// link to one that is being read. Files of one class are all there before the
+// first of the next.
 func (d *Dir) apply(ctx context.Context, root string, c *publish.Change) error {
-	put := slices.Clone(c.Put)
-	slices.SortStableFunc(put, func(a, b publish.File) int { return cmp.Compare(a.Class, b.Class) })
-	for _, f := range put {
-		if err := ctx.Err(); err != nil {
+	byClass := make(map[publish.Class][]publish.File)
+	for _, f := range c.Put {
+		byClass[f.Class] = append(byClass[f.Class], f)
+	}
+	written := make(map[formats.Ref]string) // where content is already
+	for _, class := range slices.Sorted(maps.Keys(byClass)) {
+		if err := d.putAll(ctx, root, byClass[class], written); err != nil {
 			return err
-		}
-		if err := d.put(root, f); err != nil {
-			return fmt.Errorf("write %s: %w", f.Path, err)
 		}
 	}
 	for _, p := range c.Delete {
@@ -38,10 +49,84 @@ func (d *Dir) apply(ctx context.Context, root string, c *publish.Change) error {
 	return nil
 }
 
-func (d *Dir) put(root string, f publish.File) error {
-	if !fs.ValidPath(f.Path) {
-		return fs.ErrInvalid
+// putAll puts files, in any order. Content that several have, or that written
+// knows, is written once and linked.
+func (d *Dir) putAll(ctx context.Context, root string, files []publish.File, written map[formats.Ref]string) error {
+	var first, again []publish.File
+	for _, f := range files {
+		if !fs.ValidPath(f.Path) {
+			return fmt.Errorf("write %s: %w", f.Path, fs.ErrInvalid)
+		}
+		ref := f.Blob.Ref()
+		if _, ok := written[ref]; ok {
+			again = append(again, f)
+			continue
+		}
+		written[ref] = f.Path
+		first = append(first, f)
 	}
+	sync := syncEach
+	if d.noSync {
+		sync = syncNone
+	} else if len(first) > syncAll && syncTree(root) == nil {
+		sync = syncTogether
+	}
+	err := parallel(ctx, first, func(f publish.File) error {
+		if err := d.put(root, f, sync); err != nil {
+			return fmt.Errorf("write %s: %w", f.Path, err)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if sync == syncTogether {
+		if err := syncTree(root); err != nil {
+			return fmt.Errorf("wait for the disk of %s: %w", d.root, err)
+		}
+	}
+	return parallel(ctx, again, func(f publish.File) error {
+		from := filepath.Join(root, filepath.FromSlash(written[f.Blob.Ref()]))
+		if err := replaceByLink(from, filepath.Join(root, filepath.FromSlash(f.Path))); err != nil {
+			return fmt.Errorf("write %s: %w", f.Path, err)
+		}
+		return nil
+	})
+}
+
+// parallel calls f for all files, some at once, until one fails.
+func parallel[T any](ctx context.Context, files []T, f func(T) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range min(writers, len(files)) {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(files) {
+					return
+				}
+				if err := f(files[i]); err != nil {
+					stop(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// How a file reaches the disk.
+type syncing int
+
+const (
+	syncEach     syncing = iota // before it has its name
+	syncTogether                // with the others, before the next class
+	syncNone                    // when the system sees fit
+)
+
+func (d *Dir) put(root string, f publish.File, sync syncing) error {
 	to := filepath.Join(root, filepath.FromSlash(f.Path))
 	ref := f.Blob.Ref()
 	if f.From != "" {
@@ -50,7 +135,7 @@ func (d *Dir) put(root string, f publish.File) error {
 			return replaceByLink(from, to)
 		}
 	}
-	return d.write(to, f.Blob)
+	return write(to, f.Blob, sync)
 }
 
 // sameContent guards against a file of the tree that was changed from outside.
@@ -65,42 +150,67 @@ func temp(name string) string {
 	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".part")
 }
 
-func (d *Dir) write(name string, blob formats.Blob) (err error) {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+func write(name string, blob formats.Blob, sync syncing) (err error) {
+	part := temp(name)
+	w, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			return err
+		}
+		w, err = os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
+	}
+	if err != nil {
 		return err
 	}
-	part := temp(name)
 	defer func() {
 		if err != nil {
 			os.Remove(part)
 		}
 	}()
-	r, err := blob.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	w, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(w, h), r)
-	if err == nil && !d.noSync {
+	err = copyTo(w, blob)
+	if err == nil && sync == syncEach {
 		err = w.Sync()
 	}
 	if err := errors.Join(err, w.Chmod(0o644), w.Close()); err != nil {
 		return err
 	}
+	return os.Rename(part, name)
+}
+
+var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
+
+// copyTo writes content and checks that it is what its Ref says: a file may have
+// changed since it was hashed.
+func copyTo(w io.Writer, blob formats.Blob) error {
+	if b, ok := formats.Held(blob); ok {
+		_, err := w.Write(b)
+		return err
+	}
+	r, err := blob.Open()
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	buffer := buffers.Get().(*[64 << 10]byte)
+	defer buffers.Put(buffer)
+	h := sha256.New()
+	// Without their own ways of copying, which would take buffers of their own.
+	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(w, h)}, struct{ io.Reader }{r}, buffer[:])
+	if err != nil {
+		return err
+	}
 	if got := (formats.Ref{SHA256: formats.Digest(h.Sum(nil)), Size: n}); got != blob.Ref() {
 		return fmt.Errorf("the content changed while it was published: it is %d bytes with SHA-256 %s, was %d with %s", got.Size, got.SHA256, blob.Ref().Size, blob.Ref().SHA256)
 	}
-	return os.Rename(part, name)
+	return nil
 }
 
 // replaceByLink makes to a hard link to from, atomically; a symbolic link is
 // copied as one.
 func replaceByLink(from, to string) error {
+	if os.Link(from, to) == nil { // nothing was there
+		return nil
+	}
 	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 		return err
 	}

@@ -97,29 +97,42 @@ var decoder = sync.OnceValue(func() *zstd.Decoder {
 	return d
 })
 
-// Unpack appends the text of one packed piece to dst. plain is the text's length.
-func Unpack(dst []byte, c Codec, packed []byte, plain int64) ([]byte, error) {
-	if plain == 0 && len(packed) == 0 {
-		return dst, nil
+// inflaters are kept, since a fresh one takes 40 KiB.
+var inflaters = sync.Pool{New: func() any { return flate.NewReader(bytes.NewReader(nil)) }}
+
+// Unpack fills text with that of one packed piece, which must be as long.
+func Unpack(text []byte, c Codec, packed []byte) error {
+	if len(text) == 0 && len(packed) == 0 {
+		return nil
 	}
-	n := len(dst)
+	n := len(packed)
 	var err error
 	switch c {
 	case Plain:
-		dst = append(dst, packed...)
+		copy(text, packed)
 	case Gzip:
-		b := bytes.NewBuffer(dst)
-		_, err = io.CopyN(b, flate.NewReader(bytes.NewReader(packed)), plain)
-		dst = b.Bytes()
+		r := inflaters.Get().(io.Reader)
+		defer inflaters.Put(r)
+		if err := r.(flate.Resetter).Reset(bytes.NewReader(packed), nil); err != nil {
+			return err
+		}
+		if n, err = io.ReadFull(r, text); err == nil {
+			more, _ := r.Read(make([]byte, 1))
+			n += more
+		}
 	case Zstd:
-		dst, err = decoder().DecodeAll(packed, dst)
+		var got []byte
+		got, err = decoder().DecodeAll(packed, text[:0:len(text)])
+		if n = len(got); n == len(text) && n > 0 && &got[0] != &text[0] {
+			copy(text, got)
+		}
 	default:
 		err = fmt.Errorf("unknown compression %q", c)
 	}
-	if err == nil && int64(len(dst)-n) != plain {
-		err = fmt.Errorf("a piece of an index holds %d bytes, want %d", len(dst)-n, plain)
+	if n != len(text) {
+		return fmt.Errorf("a piece of an index holds %d bytes, want %d", n, len(text))
 	}
-	return dst, err
+	return err
 }
 
 // Join returns the file made of pieces.

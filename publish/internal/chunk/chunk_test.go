@@ -20,9 +20,16 @@ func TestJoinedPiecesAreOneFileForTheTools(t *testing.T) {
 					t.Fatal(err)
 				}
 				pieces = append(pieces, Piece{int64(len(s)), crc32.ChecksumIEEE([]byte(s)), packed})
-				back, err := Unpack(nil, c, packed, int64(len(s)))
-				if err != nil || string(back) != s {
-					t.Errorf("%s: piece of %d bytes came back as %d, %v", c, len(s), len(back), err)
+				back := make([]byte, len(s))
+				if err := Unpack(back, c, packed); err != nil || string(back) != s {
+					t.Errorf("%s: a piece of %d bytes came back as something else, %v", c, len(s), err)
+				}
+				if len(s) > 0 {
+					for _, wrong := range []int{len(s) - 1, len(s) + 1} {
+						if err := Unpack(make([]byte, wrong), c, packed); err == nil {
+							t.Errorf("%s: a piece of %d bytes was taken for one of %d", c, len(s), wrong)
+						}
+					}
 				}
 			}
 			tool := map[Codec]string{Gzip: "gzip", Zstd: "zstd"}[c]

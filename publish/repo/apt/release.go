@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/distropack/distropack/formats"
@@ -94,19 +96,30 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 	if r.env.Key == "" {
 		return out, nil
 	}
-	for _, s := range []struct {
+	signed := []struct {
 		name   string
 		scheme formats.Scheme
-	}{{"InRelease", formats.OpenPGPClear}, {"Release.gpg", formats.OpenPGPArmor}} {
-		sign, err := r.env.Keys.Signer(r.env.Key, s.scheme)
-		if err != nil {
-			return nil, err
-		}
-		sig, err := sign(ctx, bytes.NewReader(release))
-		if err != nil {
-			return nil, fmt.Errorf("sign %s: %w", s.name, err)
-		}
-		out.Files = append(out.Files, publish.RootFile{Path: path.Join(dir, s.name), Class: publish.Pointer, Blob: formats.Bytes(sig)})
+	}{{"InRelease", formats.OpenPGPClear}, {"Release.gpg", formats.OpenPGPArmor}}
+	// Side by side: RSA takes longer than all of the above.
+	sigs, errs := make([][]byte, len(signed)), make([]error, len(signed))
+	var wg sync.WaitGroup
+	for i, s := range signed {
+		wg.Go(func() {
+			sign, err := r.env.Keys.Signer(r.env.Key, s.scheme)
+			if err == nil {
+				sigs[i], err = sign(ctx, bytes.NewReader(release))
+			}
+			if err != nil {
+				errs[i] = fmt.Errorf("sign %s: %w", s.name, err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for i, s := range signed {
+		out.Files = append(out.Files, publish.RootFile{Path: path.Join(dir, s.name), Class: publish.Pointer, Blob: formats.Bytes(sigs[i])})
 	}
 	return out, nil
 }
