@@ -26,7 +26,6 @@ func sampleDebs(t *testing.T) []string {
 // what the project brings, not about how DistroPack packs it.
 var tolerated = map[string]string{
 	"statically-linked-binary": "the sample is a Go program without cgo; lintian knows Go by Built-Using, which only Debian's own builds have",
-	"uncompressed-manual-page": "files are packed as the project gives them, and man reads both; the sample gives hello.1",
 }
 
 func TestLintianFindsNoErrorOfOurs(t *testing.T) {

@@ -130,7 +130,7 @@ type Scripts struct {
 // Content is one entry of contents.
 type Content struct {
 	Src      string   `yaml:"src" doc:"A file, folder or pattern of the project, or slot:path. For a symlink: where it points to."`
-	Dst      string   `yaml:"dst" doc:"The absolute path on the machine. Ends in / for a folder that src goes into."`
+	Dst      string   `yaml:"dst" doc:"The absolute path on the machine. Ends in / for a folder that src goes into. Manual pages below share/man are compressed for deb, rpm and arch, and get .gz."`
 	Type     string   `yaml:"type" enum:"file,config,config|noreplace,doc,dir,symlink,tree,ghost" doc:"What it is; file where absent."`
 	Mode     Mode     `yaml:"mode" doc:"Permission bits in octal: 0755. Those of the file's executable bit where absent: 0755 or 0644."`
 	Owner    string   `yaml:"owner" doc:"root where absent."`

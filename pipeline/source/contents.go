@@ -11,6 +11,7 @@ import (
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/pipeline/config"
+	"github.com/distropack/distropack/pipeline/each"
 )
 
 // alwaysIgnored never reach a package, wherever they lie.
@@ -55,7 +56,11 @@ func (s *Slots) Contents(ctx context.Context, p *config.Project, pkg *config.Pac
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	files := formats.SortFiles(e.files)
+	files, err := manuals(format, e.files)
+	if err != nil {
+		return nil, err
+	}
+	files = formats.SortFiles(files)
 	if err := formats.CheckFiles(files); err != nil {
 		return nil, placed(p.File, pkg.Pos, "packages."+pkg.Name+".contents", err)
 	}
@@ -126,40 +131,38 @@ func (e *expander) content(c *config.Content) ([]formats.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var files []formats.File
-	one := func(name, to string) error {
+	one := func(_ context.Context, w wanted) (formats.File, error) {
 		f := base
-		f.Path = path.Clean(to)
+		f.Path = path.Clean(w.to)
+		name := w.name
+		if w.isFile {
+			var found fs.FileMode
+			var err error
+			f.Content, found, err = tree.file(name, true)
+			f.Mode = firstMode(mode, found)
+			return f, err
+		}
 		st, err := lstat(tree.FS, name)
 		if err != nil {
-			return escape(err)
+			return f, escape(err)
 		}
 		if st.Mode()&fs.ModeSymlink != 0 {
 			if target, err := fs.ReadLink(tree.FS, name); err == nil && c.Type == "tree" && !path.IsAbs(target) && fs.ValidPath(path.Join(path.Dir(name), target)) {
 				f.Type, f.Mode, f.Target = formats.Symlink, fs.ModeSymlink|0o777, target
-				files = append(files, f)
-				return nil
+				return f, nil
 			}
 			if st, err = fs.Stat(tree.FS, name); err != nil { // what it points to is taken
-				return escape(err)
+				return f, escape(err)
 			}
 		}
 		if !st.Mode().IsRegular() {
-			return fmt.Errorf("%s is a %s: only files, folders and links can be packaged", name, kind(st.Mode()))
+			return f, fmt.Errorf("%s is a %s: only files, folders and links can be packaged", name, kind(st.Mode()))
 		}
-		f.Mode = 0o644
-		if st.Mode()&0o111 != 0 {
-			f.Mode = 0o755
-		}
-		if mode != 0 {
-			f.Mode = mode.FileMode()
-		}
-		if f.Content, err = tree.Blob(name); err != nil {
-			return err
-		}
-		files = append(files, f)
-		return nil
+		f.Mode = firstMode(mode, st.Mode())
+		f.Content, _, err = tree.file(name, true)
+		return f, err
 	}
+	var all []wanted
 	for _, m := range matches {
 		if e.ignored(m) {
 			if len(matches) == 1 && m == src {
@@ -179,9 +182,7 @@ func (e *expander) content(c *config.Content) ([]formats.File, error) {
 			case strings.HasSuffix(dst, "/"):
 				to = path.Join(dst, path.Base(m))
 			}
-			if err := one(m, to); err != nil {
-				return nil, err
-			}
+			all = append(all, wanted{m, to, false})
 			continue
 		}
 		err = fs.WalkDir(tree.FS, m, func(name string, d fs.DirEntry, err error) error {
@@ -197,16 +198,40 @@ func (e *expander) content(c *config.Content) ([]formats.File, error) {
 			if d.IsDir() {
 				return nil
 			}
-			return one(name, path.Join(dst, strings.TrimPrefix(strings.TrimPrefix(name, cutTop(m, src, prefix)), "/")))
+			all = append(all, wanted{name, path.Join(dst, strings.TrimPrefix(strings.TrimPrefix(name, cutTop(m, src, prefix)), "/")), d.Type().IsRegular()})
+			return nil
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
-	if len(files) == 0 {
+	if len(all) == 0 {
 		return nil, fmt.Errorf("%s: no file is there", c.Src)
 	}
-	return files, nil
+	files, errs := each.Do(e.ctx, each.Limits{}, true, all, nil, one)
+	for _, err := range errs { // the first is enough: those after it may be its consequence
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return nil, err
+		}
+	}
+	return files, e.ctx.Err()
+}
+
+// wanted is a file of the project that goes into a package.
+type wanted struct {
+	name, to string
+	isFile   bool // known to be regular
+}
+
+// firstMode returns the mode that was set, or else what the file's own stands for.
+func firstMode(set config.Mode, found fs.FileMode) fs.FileMode {
+	switch {
+	case set != 0:
+		return set.FileMode()
+	case found&0o111 != 0:
+		return 0o755
+	}
+	return 0o644
 }
 
 // cutTop is what is cut off the names of files below the folder m: m itself where

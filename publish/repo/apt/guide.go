@@ -41,6 +41,9 @@ func (r *Repo) Guide(ctx context.Context, in *publish.GuideInput) (*publish.Guid
 		}
 	}
 	list := fmt.Sprintf("deb %s%s %s %s\n", option, in.URL, suite, r.component)
+	if r.env.Key != "" {
+		list = fmt.Sprintf("# For apt before 2.4, which reads no .sources with a key in them. The key:\n# sudo curl -fsSL -o %s %s/keys/%s.asc\n", keyring, in.URL, r.env.Name) + list
+	}
 	at := "/etc/apt/sources.list.d/" + file + ".sources"
 	g := &publish.Guide{
 		Client:   "apt",
