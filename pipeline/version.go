@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"os/exec"
 	"path"
 	"regexp"
@@ -154,7 +153,8 @@ func (r *run) versionCommand(ctx context.Context, command string) (string, error
 	cmd.Dir = r.Dir
 	cmd.Env = source.Environment(r.Environ)
 	var out bytes.Buffer
-	if err := source.Run(cmd, io.Writer(&out)); err != nil {
+	cmd.Stdout = &out
+	if err := source.Run(cmd, r.Output); err != nil {
 		return "", fmt.Errorf("command %q: %w", command, err)
 	}
 	v := strings.TrimPrefix(strings.TrimSpace(out.String()), "v")

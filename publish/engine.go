@@ -258,13 +258,29 @@ func (t *txn) edit(ctx context.Context, e Edit) error {
 			errs = append(errs, err)
 		}
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := errors.Join(once(errs)...); err != nil {
 		return err
 	}
 	if err := t.torn(ctx, e); err != nil {
 		return err
 	}
 	return t.fitBudget(ctx)
+}
+
+// once drops errors that say of a package in one index what another says of it in
+// another: one version is older everywhere, or differs everywhere.
+func once(errs []error) []error {
+	seen := make(map[string]bool)
+	return slices.DeleteFunc(errs, func(err error) bool {
+		key := ""
+		var older *OlderError
+		if errors.As(err, &older) {
+			key = fmt.Sprintf("%s %s", older.Name, older.Newest)
+		}
+		twice := key != "" && seen[key]
+		seen[key] = true
+		return twice
+	})
 }
 
 // add lists a package in a repository; ok is false if it does not serve it.

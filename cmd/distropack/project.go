@@ -19,6 +19,7 @@ import (
 	formatsall "github.com/distropack/distropack/formats/all"
 	"github.com/distropack/distropack/pipeline"
 	"github.com/distropack/distropack/pipeline/keys"
+	"github.com/distropack/distropack/pipeline/source"
 	"github.com/distropack/distropack/publish"
 	"github.com/distropack/distropack/publish/dest/dir"
 	repoall "github.com/distropack/distropack/publish/repo/all"
@@ -169,7 +170,7 @@ type releaseFlags struct {
 // job fills in what git knows: the tag of the commit, the commit and its time.
 func (a *app) job(ctx context.Context, p *project, o *releaseFlags, dirs []string) (pipeline.Job, error) {
 	j := pipeline.Job{
-		Files: p.root.FS(), Dir: p.dir, Config: filepath.ToSlash(a.config), PackageDirs: dirs, Out: o.out, Site: o.site, Assets: o.assets,
+		Files: source.Folder(p.root), Dir: p.dir, Config: filepath.ToSlash(a.config), PackageDirs: dirs, Out: o.out, Site: o.site, Assets: o.assets,
 		FailFast: o.failFast, Unsigned: o.unsigned, AllowOlder: o.allowOlder, Replace: o.replace, DryRun: o.dryRun, SiteDirs: p.dir,
 	}
 	if !filepath.IsAbs(j.Out) {

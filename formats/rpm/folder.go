@@ -22,18 +22,19 @@ func ownFolders(name string, files []formats.File) []formats.File {
 	for _, f := range files {
 		listed[f.Path] = true
 	}
-	out := files
+	out := slices.Clip(files) // the caller's stay as they are
+	own := make([]string, len(shared))
+	for i, s := range shared {
+		own[i] = s + "/" + name + "/"
+	}
 	for _, f := range files {
-		for _, s := range shared {
-			own := s + "/" + name
-			if !strings.HasPrefix(f.Path, own+"/") {
+		for i, o := range own {
+			if !strings.HasPrefix(f.Path, o) {
 				continue
 			}
-			for d := path.Dir(f.Path); d != s; d = path.Dir(d) {
-				if !listed[d] {
-					listed[d] = true
-					out = append(slices.Clip(out), formats.File{Path: d, Type: formats.Dir, Mode: 0o755})
-				}
+			for d := path.Dir(f.Path); d != shared[i] && !listed[d]; d = path.Dir(d) {
+				listed[d] = true
+				out = append(out, formats.File{Path: d, Type: formats.Dir, Mode: 0o755})
 			}
 		}
 	}

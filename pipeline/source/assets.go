@@ -56,7 +56,7 @@ func (s *Slots) assets(pattern, title string) (*Tree, error) {
 	if !found {
 		return nil, fmt.Errorf("no asset matches %q; there are: %s: %w", pattern, strings.Join(names, " "), fs.ErrNotExist)
 	}
-	return &Tree{FS: root.FS(), Name: title, Limit: s.Project.Limit}, nil
+	return &Tree{FS: Folder(root), Name: title, Limit: s.Project.Limit}, nil
 }
 
 // unpack puts the files of an archive, or the file itself, into root. os.Root

@@ -174,7 +174,7 @@ func (s *Slots) command(ctx context.Context, name, command string, p formats.Pla
 	if err != nil {
 		return nil, err
 	}
-	return &Tree{FS: root.FS(), Name: title, Limit: s.Project.Limit}, nil
+	return &Tree{FS: Folder(root), Name: title, Limit: s.Project.Limit}, nil
 }
 
 func (s *Slots) openLog(name string) (*os.File, error) {
@@ -200,14 +200,20 @@ func Environment(env []string) []string {
 }
 
 // Run runs cmd in a process group of its own, so that all of it ends with the
-// context. What it prints goes to log; the last lines are part of the error.
+// context. What it prints goes to log; the last lines are part of the error. Where
+// cmd.Stdout is set, standard output goes there instead.
 func Run(cmd *exec.Cmd, log io.Writer) error {
 	tail := &lastLines{max: 4 << 10}
 	var w io.Writer = tail
 	if log != nil {
 		w = io.MultiWriter(log, tail)
 	}
-	cmd.Stdout, cmd.Stderr = w, w
+	cmd.Stderr = w
+	if cmd.Stdout == nil {
+		cmd.Stdout = w
+	} else {
+		cmd.Stdout = io.MultiWriter(cmd.Stdout, tail)
+	}
 	ownGroup(cmd)
 	if err := cmd.Run(); err != nil {
 		if text := strings.TrimSpace(tail.String()); text != "" {

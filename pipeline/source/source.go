@@ -20,7 +20,7 @@ import (
 	"github.com/distropack/distropack/pipeline/config"
 )
 
-// Tree is a tree of files, each hashed once.
+// Tree is a tree of files, each read and hashed once. It may be used concurrently.
 type Tree struct {
 	FS    fs.FS
 	Name  string // for errors: "slot bin"; "" for the project
@@ -28,10 +28,25 @@ type Tree struct {
 
 	mu    sync.Mutex
 	blobs map[string]*treeBlob
+	held  int64 // bytes of small files in memory
 }
+
+// Files up to small bytes stay in memory, maxHeld of a tree in sum: opening twenty
+// thousand of them again for each package takes longer than making it.
+const (
+	small   = 16 << 10
+	maxHeld = 32 << 20
+)
 
 // Blob returns the content of a regular file.
 func (t *Tree) Blob(name string) (formats.Blob, error) {
+	b, _, err := t.file(name, false)
+	return b, err
+}
+
+// file returns a regular file's content and mode. isFile says that it is known to
+// be one.
+func (t *Tree) file(name string, isFile bool) (formats.Blob, fs.FileMode, error) {
 	t.mu.Lock()
 	b, ok := t.blobs[name]
 	if !ok {
@@ -42,11 +57,25 @@ func (t *Tree) Blob(name string) (formats.Blob, error) {
 		t.blobs[name] = b
 	}
 	t.mu.Unlock()
-	b.once.Do(func() { b.err = b.hash(t.Limit) })
-	if b.err != nil {
-		return nil, b.err
+	b.once.Do(func() { b.err = b.read(t, isFile) })
+	switch {
+	case b.err != nil:
+		return nil, 0, b.err
+	case b.held != nil:
+		return b.held, b.mode, nil
 	}
-	return b, nil
+	return b, b.mode, nil
+}
+
+// hold reports whether there is room for n bytes in memory, and takes it.
+func (t *Tree) hold(n int64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n > small || t.held+n > maxHeld {
+		return false
+	}
+	t.held += n
+	return true
 }
 
 type treeBlob struct {
@@ -54,25 +83,45 @@ type treeBlob struct {
 	name string
 	once sync.Once
 	ref  formats.Ref
+	mode fs.FileMode
+	held formats.Blob // of a small file
 	err  error
 }
 
-func (b *treeBlob) hash(limit int64) error {
-	st, err := fs.Stat(b.fsys, b.name) // before it is opened: a pipe would wait for its writer
-	if err != nil {
-		return escape(err)
-	}
-	if !st.Mode().IsRegular() {
-		return fmt.Errorf("%s is a %s, not a file", b.name, kind(st.Mode()))
-	}
-	if limit > 0 && st.Size() > limit {
-		return fmt.Errorf("%s is %s; the limit is %s: raise limits.file, or leave it out", b.name, sized(st.Size()), sized(limit))
+func (b *treeBlob) read(t *Tree, isFile bool) error {
+	if !isFile { // before it is opened: a pipe would wait for its writer
+		st, err := fs.Stat(b.fsys, b.name)
+		if err != nil {
+			return escape(err)
+		}
+		if !st.Mode().IsRegular() {
+			return fmt.Errorf("%s is a %s, not a file", b.name, kind(st.Mode()))
+		}
 	}
 	f, err := b.fsys.Open(b.name)
 	if err != nil {
 		return escape(err)
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !st.Mode().IsRegular() {
+		return fmt.Errorf("%s is a %s, not a file", b.name, kind(st.Mode()))
+	}
+	if t.Limit > 0 && st.Size() > t.Limit {
+		return fmt.Errorf("%s is %s; the limit is %s: raise limits.file, or leave it out", b.name, sized(st.Size()), sized(t.Limit))
+	}
+	b.mode = st.Mode()
+	if t.hold(st.Size()) {
+		content := make([]byte, st.Size())
+		if _, err := io.ReadFull(f, content); err != nil {
+			return fmt.Errorf("%s changed while it was read: %w", b.name, err)
+		}
+		b.held = formats.Bytes(content)
+		return nil
+	}
 	h := sha256.New()
 	n, err := io.Copy(h, f)
 	b.ref = formats.Ref{SHA256: formats.Digest(h.Sum(nil)), Size: n}
@@ -180,6 +229,9 @@ func sub(t *Tree, dir, name string) (*Tree, error) {
 		return nil, fmt.Errorf("%q is not a folder of the project", dir)
 	}
 	st, err := fs.Stat(t.FS, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s is not in the project%w", dir, notExist{})
+	}
 	if err != nil {
 		return nil, escape(err)
 	}

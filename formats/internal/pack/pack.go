@@ -24,6 +24,7 @@ import (
 	"hash/crc32"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
@@ -237,6 +238,26 @@ func (c *counter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// Compressors are kept, since fresh ones take megabytes.
+var (
+	flaters = sync.Pool{New: func() any {
+		z, err := flate.NewWriter(nil, 6)
+		if err != nil {
+			panic(err) // only an invalid level is an error
+		}
+		return z
+	}}
+	// One goroutine and the default level: the output then depends on the input
+	// alone.
+	encoders = sync.Pool{New: func() any {
+		z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true), zstd.WithWindowSize(4<<20))
+		if err != nil {
+			panic(err) // only invalid options are an error
+		}
+		return z
+	}}
+)
+
 // compressor is a writer whose finish ends the piece, so that another may follow.
 type compressor struct {
 	io.Writer
@@ -248,21 +269,23 @@ func (p *Packer) compressor(w io.Writer) (compressor, error) {
 	case None:
 		return compressor{w, func() error { return nil }}, nil
 	case Gzip:
-		z, err := flate.NewWriter(w, 6)
-		if err != nil {
-			return compressor{}, err
-		}
+		z := flaters.Get().(*flate.Writer)
+		z.Reset(w)
 		// Flush ends in an empty stored block, on a byte boundary; the next piece
 		// comes from a fresh writer and so refers to nothing before it.
-		return compressor{z, z.Flush}, nil
+		return compressor{z, func() error {
+			err := z.Flush()
+			flaters.Put(z)
+			return err
+		}}, nil
 	case Zstd:
-		// One goroutine and the default level: the output then depends on the
-		// input alone.
-		z, err := zstd.NewWriter(w, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(true), zstd.WithWindowSize(4<<20))
-		if err != nil {
-			return compressor{}, err
-		}
-		return compressor{z, z.Close}, nil
+		z := encoders.Get().(*zstd.Encoder)
+		z.Reset(w)
+		return compressor{z, func() error {
+			err := z.Close()
+			encoders.Put(z)
+			return err
+		}}, nil
 	}
 	return compressor{}, fmt.Errorf("unknown compression %q", p.codec)
 }

@@ -29,10 +29,16 @@ const syncAll = 64
 
 // apply makes a change in a tree. No file is written in place: it may be a hard
 // link to one that is being read. Files of one class are all there before the
-// first of the next.
+// first of the next, and the state comes after all else: where files are replaced
+// one by one, it is what says that the rest is done.
 func (d *Dir) apply(ctx context.Context, root string, c *publish.Change) error {
 	byClass := make(map[publish.Class][]publish.File)
+	var state []publish.File
 	for _, f := range c.Put {
+		if f.Path == publish.StatePath {
+			state = append(state, f)
+			continue
+		}
 		byClass[f.Class] = append(byClass[f.Class], f)
 	}
 	written := make(map[formats.Ref]string) // where content is already
@@ -46,7 +52,7 @@ func (d *Dir) apply(ctx context.Context, root string, c *publish.Change) error {
 			return err
 		}
 	}
-	return nil
+	return d.putAll(ctx, root, state, written)
 }
 
 // putAll puts files, in any order. Content that several have, or that written

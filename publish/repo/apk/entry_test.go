@@ -10,6 +10,7 @@ import (
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/publishtest"
 )
 
 // A case's "records" are lines of key = value, an entry per empty line; "want" is
@@ -21,9 +22,9 @@ func TestIndexTextIsGolden(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			g := readGolden(t, file)
+			g := publishtest.ReadGolden(t, file)
 			var recs []*publish.Record
-			for _, para := range strings.Split(strings.TrimSpace(g.texts["records"]), "\n\n") {
+			for _, para := range strings.Split(strings.TrimSpace(g.Texts["records"]), "\n\n") {
 				rec := &publish.Record{Ref: formats.Ref{Size: 1000}, Meta: formats.Meta{Format: "apk"}}
 				for _, line := range strings.Split(para, "\n") {
 					k, v, _ := strings.Cut(line, " = ")
@@ -36,7 +37,7 @@ func TestIndexTextIsGolden(t *testing.T) {
 			if err != nil {
 				got = []byte("error: " + err.Error() + "\n")
 			}
-			g.check(t, "want", string(got))
+			g.Check(t, "want", string(got))
 		})
 	}
 }

@@ -3,7 +3,6 @@ package apt
 import (
 	"bytes"
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,8 +15,6 @@ import (
 	"github.com/distropack/distropack/publish"
 	"github.com/distropack/distropack/publish/publishtest"
 )
-
-var update = flag.Bool("update", false, "rewrite golden files")
 
 type options func(*Options)
 
@@ -115,7 +112,7 @@ func TestSuiteGolden(t *testing.T) {
 		fmt.Fprintf(&got, "-- %s --\n%s", name, text)
 	}
 	golden := filepath.Join("testdata", "suite.txtar")
-	if *update {
+	if *publishtest.Update {
 		if err := os.MkdirAll("testdata", 0o755); err != nil {
 			t.Fatal(err)
 		}

@@ -11,21 +11,22 @@ import (
 	"testing"
 
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/publishtest"
 )
 
 // A case's "options" is JSON; "archives" has a line name version os/arch for each,
 // and its files on indented lines; "want" is the formula.
-func readCase(t *testing.T, file string) (*golden, *Repo, []*publish.Record) {
+func readCase(t *testing.T, file string) (*publishtest.Golden, *Repo, []*publish.Record) {
 	t.Helper()
-	g := readGolden(t, file)
+	g := publishtest.ReadGolden(t, file)
 	var o Options
-	if text := g.texts["options"]; text != "" {
+	if text := g.Texts["options"]; text != "" {
 		if err := json.Unmarshal([]byte(text), &o); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var recs []*publish.Record
-	for line := range strings.Lines(g.texts["archives"]) {
+	for line := range strings.Lines(g.Texts["archives"]) {
 		words := strings.Fields(line)
 		if strings.HasPrefix(line, " ") {
 			m := &recs[len(recs)-1].Meta
@@ -54,7 +55,7 @@ func TestFormulaIsGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			g.check(t, "want", string(got))
+			g.Check(t, "want", string(got))
 		})
 	}
 }

@@ -48,7 +48,7 @@ func texts(t testing.TB, r *Repo, channel string, recs []*publish.Record) map[st
 }
 
 func TestIndexIsAsWritten(t *testing.T) {
-	golden(t, "index*.txtar", func(t *testing.T, in map[string][]byte) map[string][]byte {
+	publishtest.Cases(t, "index*.txtar", func(t *testing.T, in map[string][]byte) map[string][]byte {
 		r := newRepo(t, Options{}, publish.RepoEnv{Keys: plainKeys{}, Key: "hello"})
 		recs := records(t, in["records.jsonl"])
 		got := make(map[string][]byte)
@@ -75,7 +75,7 @@ func TestIndexIsAsWritten(t *testing.T) {
 }
 
 func TestGuidesAreAsWritten(t *testing.T) {
-	golden(t, "guide*.txtar", func(t *testing.T, in map[string][]byte) map[string][]byte {
+	publishtest.Cases(t, "guide*.txtar", func(t *testing.T, in map[string][]byte) map[string][]byte {
 		env := publish.RepoEnv{Keys: plainKeys{}, Key: "hello"}
 		if _, unsigned := in["unsigned"]; unsigned {
 			env.Key = ""

@@ -9,6 +9,7 @@ import (
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/publishtest"
 )
 
 // A case's "control" holds the control paragraphs of packages; "want" is what
@@ -20,8 +21,8 @@ func TestIndexTextIsGolden(t *testing.T) {
 	}
 	for _, file := range files {
 		t.Run(filepath.Base(file), func(t *testing.T) {
-			g := readGolden(t, file)
-			paragraphs, err := Parse([]byte(g.texts["control"]))
+			g := publishtest.ReadGolden(t, file)
+			paragraphs, err := Parse([]byte(g.Texts["control"]))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -39,7 +40,7 @@ func TestIndexTextIsGolden(t *testing.T) {
 				if err != nil {
 					got = []byte("error: " + err.Error() + "\n")
 				}
-				g.check(t, name, string(got))
+				g.Check(t, name, string(got))
 			}
 		})
 	}

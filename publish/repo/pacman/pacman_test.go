@@ -55,7 +55,7 @@ func list(t testing.TB, text []byte) []byte {
 }
 
 func TestDatabaseIsAsWritten(t *testing.T) {
-	golden(t, "database*.txtar", func(t *testing.T, in map[string][]byte) map[string][]byte {
+	publishtest.Cases(t, "database*.txtar", func(t *testing.T, in map[string][]byte) map[string][]byte {
 		r := newRepo(t, Options{}, publish.RepoEnv{Keys: plainKeys{}, Key: "hello"})
 		recs := records(t, in["records.jsonl"])
 		got := make(map[string][]byte)
@@ -90,7 +90,7 @@ func TestDatabaseIsAsWritten(t *testing.T) {
 }
 
 func TestGuideIsAsWritten(t *testing.T) {
-	golden(t, "guide*.txtar", func(t *testing.T, in map[string][]byte) map[string][]byte {
+	publishtest.Cases(t, "guide*.txtar", func(t *testing.T, in map[string][]byte) map[string][]byte {
 		env := publish.RepoEnv{Keys: plainKeys{}, Key: "hello"}
 		if _, unsigned := in["unsigned"]; unsigned {
 			env.Key = ""
