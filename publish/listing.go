@@ -1,0 +1,167 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/distropack/distropack/formats"
+)
+
+// add lists a package in a repository; ok is false if it does not serve it.
+func (t *txn) add(ctx context.Context, r *repoTxn, a Addition, channel string) (ok bool, err error) {
+	places, err := r.Place(a.Meta, channel)
+	if err != nil {
+		return false, fmt.Errorf("repository %s: %w", r.Name(), err)
+	}
+	for _, place := range places {
+		rec := &Record{Path: place.Path, Ref: a.Blob.Ref(), Project: a.Project, Version: a.Version, Added: t.o.Time, Meta: *a.Meta}
+		if a.Path != "" && r.Name() == "apt" {
+			rec.Path = a.Path
+		}
+		for _, b := range a.Beside {
+			rec.Beside = append(rec.Beside, BesideRef{b.Suffix, b.Blob.Ref()})
+		}
+		isNew, err := t.list(ctx, r, place.Partition, rec)
+		if err != nil {
+			return true, err
+		}
+		if !isNew {
+			continue
+		}
+		t.putContent(File{Path: rec.Path, Class: Content, Blob: a.Blob})
+		for _, b := range a.Beside {
+			t.putContent(File{Path: rec.Path + b.Suffix, Class: Content, Blob: b.Blob})
+		}
+	}
+	return len(places) > 0, nil
+}
+
+func (t *txn) putContent(f File) { t.content[f.Path] = f }
+
+// list puts a record into a partition; false if it is there already.
+func (t *txn) list(ctx context.Context, r *repoTxn, part string, rec *Record) (bool, error) {
+	p := r.part(part)
+	if p == nil {
+		return false, fmt.Errorf("repository %s: %s belongs to partition %s, which does not exist: add its platform", r.Name(), rec.Path, part)
+	}
+	subject := func(err error) error {
+		return fmt.Errorf("repository %s: partition %s: %w", r.Name(), part, err)
+	}
+	named, err := p.named(ctx, &t.loader, rec.Meta.Name)
+	if err != nil {
+		return false, subject(err)
+	}
+	for _, old := range named {
+		same := old.Meta.Version == rec.Meta.Version && old.Meta.Arch == rec.Meta.Arch && old.Meta.Format == rec.Meta.Format
+		if old.Path != rec.Path && !same {
+			continue
+		}
+		if old.Ref == rec.Ref {
+			t.res.Unchanged++
+			return false, nil
+		}
+		if !t.o.Replace {
+			return false, &DiffersError{r.Name(), old.Path, Differences(&old.Meta, &rec.Meta, old.Ref, rec.Ref)}
+		}
+		if err := t.unlist(ctx, r, p, old); err != nil {
+			return false, subject(err)
+		}
+	}
+	if n := len(named); n > 0 && !t.o.AllowOlder && named[n-1].Meta.Version != rec.Meta.Version && r.Less(rec, named[n-1]) {
+		return false, &OlderError{r.Name(), part, rec.Meta.Name, rec.Meta.Version, named[n-1].Meta.Version}
+	}
+	refs, err := t.contents(ctx, rec.Path, rec.Meta.Name)
+	if err != nil {
+		return false, subject(err)
+	}
+	if !slices.Contains(refs, rec.Ref) {
+		t.bytes += rec.Ref.Size
+	}
+	delete(t.gone, rec.Path)
+	if err := p.put(ctx, &t.loader, rec, r.Less); err != nil {
+		return false, subject(err)
+	}
+	t.res.Added = append(t.res.Added, listed(r, p, rec))
+	return true, t.retain(ctx, r, p, rec.Meta.Name)
+}
+
+func listed(r *repoTxn, p *partition, rec *Record) Listed {
+	return Listed{r.Name(), p.name, rec.Meta.Name, rec.Meta.Version, rec.Path, rec.Ref.Size}
+}
+
+// unlist takes a record out of a partition.
+func (t *txn) unlist(ctx context.Context, r *repoTxn, p *partition, rec *Record) error {
+	if err := p.drop(ctx, &t.loader, rec.Meta.Name, rec.Path); err != nil {
+		return err
+	}
+	t.res.Removed = append(t.res.Removed, listed(r, p, rec))
+	refs, err := t.contents(ctx, rec.Path, rec.Meta.Name)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(refs, rec.Ref) {
+		t.bytes -= rec.Ref.Size
+	}
+	if len(refs) > 0 { // as it is, or as it will be
+		return nil
+	}
+	for _, path := range recordPaths(rec) {
+		t.gone[path] = gone{rec.Meta.Name, rec.Ref.Size}
+		delete(t.content, path)
+	}
+	return nil
+}
+
+// recordPaths lists the files of a record.
+func recordPaths(rec *Record) []string {
+	paths := []string{rec.Path}
+	for _, b := range rec.Beside {
+		paths = append(paths, rec.Path+b.Suffix)
+	}
+	return paths
+}
+
+// contents returns what partitions say a file holds, by the name it would be
+// listed under; nil if none lists it. While a version is replaced, partition by
+// partition, it is the old content and the new.
+func (t *txn) contents(ctx context.Context, path, name string) ([]formats.Ref, error) {
+	var refs []formats.Ref
+	for _, r := range t.repos {
+		for _, p := range r.parts {
+			recs, err := p.named(ctx, &t.loader, name)
+			if err != nil {
+				return nil, err
+			}
+			for _, rec := range recs {
+				if rec.Path == path && !slices.Contains(refs, rec.Ref) {
+					refs = append(refs, rec.Ref)
+				}
+			}
+		}
+	}
+	return refs, nil
+}
+
+// torn refuses to replace a file in some channels that others go on listing as it
+// was: their clients would find other bytes than the index says.
+func (t *txn) torn(ctx context.Context, e Edit) error {
+	var errs []error
+	for _, a := range e.Add {
+		for _, r := range t.repos {
+			for _, p := range r.parts {
+				recs, err := p.named(ctx, &t.loader, a.Meta.Name)
+				if err != nil {
+					return err
+				}
+				for _, rec := range recs {
+					if f, ok := t.content[rec.Path]; ok && f.Blob.Ref() != rec.Ref {
+						errs = append(errs, fmt.Errorf("repository %s: partition %s lists %s too, with its old content: replace it in all channels at once", r.Name(), p.name, rec.Path))
+					}
+				}
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
