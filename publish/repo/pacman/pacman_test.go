@@ -284,13 +284,23 @@ func FuzzDesc(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seen := make(map[string]bool)
+		// Parsed as alpm does, the blocks are what went in, and nothing else.
+		parsed := make(map[string][]string)
 		for _, block := range strings.Split(strings.TrimSuffix(string(out), "\n\n"), "\n\n") {
 			head, body, _ := strings.Cut(block, "\n")
-			if !strings.HasPrefix(head, "%") || !strings.HasSuffix(head, "%") || seen[head] || body == "" {
+			if !strings.HasPrefix(head, "%") || !strings.HasSuffix(head, "%") || parsed[head] != nil || body == "" {
 				t.Fatalf("block %q of\n%s", block, out)
 			}
-			seen[head] = true
+			parsed[head] = strings.Split(body, "\n")
+		}
+		want := map[string][]string{"%NAME%": {name}, "%VERSION%": {version}, "%ARCH%": {"any"}}
+		if one := strings.Join(strings.Fields(value), " "); key == "depend" && one != "" { // white space is one blank
+			want["%DEPENDS%"] = []string{one}
+		}
+		for head, values := range want {
+			if !slices.Equal(parsed[head], values) {
+				t.Fatalf("%s came back as %q, want %q", head, parsed[head], values)
+			}
 		}
 		if !strings.HasPrefix(string(out), "%FILENAME%\nx.pkg.tar.zst\n\n") {
 			t.Fatalf("the file name is not first:\n%s", out)
