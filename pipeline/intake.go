@@ -1,15 +1,19 @@
 package pipeline
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/pipeline/each"
@@ -109,6 +113,40 @@ func upstream(version string) string {
 	return strings.Replace(v, "~", "-", 1)
 }
 
+// readPackage hashes a package file and asks it what it is. Most packages are small,
+// and are read once for both.
+func readPackage(ctx context.Context, f formats.Format, name string) (formats.Blob, *formats.Meta, error) {
+	r, err := os.Open(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.Close()
+	st, err := r.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	buffer := intakeBuffers.Get().(*[128 << 10]byte)
+	defer intakeBuffers.Put(buffer)
+	if st.Size() <= int64(len(buffer)) {
+		content := buffer[:st.Size()]
+		if _, err := io.ReadFull(r, content); err != nil {
+			return nil, nil, fmt.Errorf("changed while it was read: %w", err)
+		}
+		ref := formats.Ref{SHA256: sha256.Sum256(content), Size: st.Size()}
+		m, err := f.Describe(ctx, bytes.NewReader(content), ref.Size)
+		return formats.KnownFile(name, ref), m, err
+	}
+	h := sha256.New()
+	n, err := io.CopyBuffer(h, struct{ io.Reader }{r}, buffer[:])
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := f.Describe(ctx, r, n)
+	return formats.KnownFile(name, formats.Ref{SHA256: formats.Digest(h.Sum(nil)), Size: n}), m, err
+}
+
+var intakeBuffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+
 func intake(ctx context.Context, kinds []formats.Kind, name string, sign formats.Signer) (publish.Package, error) {
 	var p publish.Package
 	format := FormatOf(name)
@@ -120,15 +158,7 @@ func intake(ctx context.Context, kinds []formats.Kind, name string, sign formats
 	if err != nil {
 		return p, err
 	}
-	if p.Blob, err = formats.FileBlob(name); err != nil {
-		return p, err
-	}
-	r, err := os.Open(name)
-	if err != nil {
-		return p, err
-	}
-	defer r.Close()
-	if p.Meta, err = f.Describe(ctx, r, p.Blob.Ref().Size); err != nil {
+	if p.Blob, p.Meta, err = readPackage(ctx, f, name); err != nil {
 		return p, err
 	}
 	p.Version = upstream(p.Meta.Version)

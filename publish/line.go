@@ -139,39 +139,61 @@ func (p *lineParser) number() int64 {
 	return n
 }
 
-// text takes a string. Most have nothing escaped; where one does, encoding/json
-// reads that one.
+// text takes a string.
 func (p *lineParser) text() string {
 	p.must(`"`)
-	if p.failed {
-		return ""
-	}
 	end := strings.IndexByte(p.rest, '"')
-	if end < 0 {
+	if p.failed || end < 0 {
 		p.failed = true
 		return ""
 	}
 	s := p.rest[:end]
-	if strings.IndexByte(s, '\\') < 0 {
-		p.rest = p.rest[end+1:]
-		if strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == utf8.RuneError }) {
-			p.failed = true
-		}
-		return s
-	}
-	for end = 0; end < len(p.rest) && p.rest[end] != '"'; end++ {
-		if p.rest[end] == '\\' {
-			end++
-		}
-	}
-	if end >= len(p.rest) {
-		p.failed = true
-		return ""
-	}
-	s = ""
-	if json.Unmarshal([]byte(`"`+p.rest[:end]+`"`), &s) != nil {
-		p.failed = true
+	if strings.IndexByte(s, '\\') >= 0 {
+		return p.escaped()
 	}
 	p.rest = p.rest[end+1:]
+	p.check(s)
 	return s
+}
+
+// check fails where encoding/json would refuse a text or change it.
+func (p *lineParser) check(s string) {
+	ascii := true
+	for i := range len(s) {
+		if s[i] < ' ' {
+			p.failed = true
+		}
+		ascii = ascii && s[i] < utf8.RuneSelf
+	}
+	if !ascii && !utf8.ValidString(s) {
+		p.failed = true
+	}
+}
+
+// escapes are those of one letter.
+var escapes = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
+
+// escaped takes the rest of a string in which something is escaped.
+func (p *lineParser) escaped() string {
+	b := make([]byte, 0, 64)
+	for {
+		i := strings.IndexAny(p.rest, `"\`)
+		if i < 0 || i+1 >= len(p.rest) && p.rest[i] == '\\' {
+			p.failed = true
+			return ""
+		}
+		p.check(p.rest[:i])
+		b = append(b, p.rest[:i]...)
+		if p.rest[i] == '"' {
+			p.rest = p.rest[i+1:]
+			return string(b)
+		}
+		c := escapes[p.rest[i+1]]
+		if c == 0 { // \u1234
+			p.failed = true
+			return ""
+		}
+		b = append(b, c)
+		p.rest = p.rest[i+2:]
+	}
 }

@@ -16,9 +16,10 @@ var lines = []*Record{
 		Path: "pool/h/hello_1.deb", Ref: formats.Bytes([]byte("x")).Ref(), Project: "hello", Version: "1.0.0", Added: 1_700_000_000,
 		Beside: []BesideRef{{".sig", formats.Bytes(nil).Ref()}, {".asc", formats.Bytes([]byte("y")).Ref()}},
 		Meta: formats.Meta{Format: "deb", Name: "hello", Version: "1:1.0~rc.1-1", Arch: "amd64",
-			Fields: []formats.Field{{Key: "Package", Value: "hello"}, {Key: "Description", Value: "prints \"hello\" & <more>\n äöü \u2028 \\"}, {Key: "", Value: ""}},
-			Files:  []string{"/usr/", "/usr/bin/hello", "/usr/share/\x01\x7f"}, Ghosts: []string{"/var/log/hello"}},
+			Fields: []formats.Field{{Key: "Package", Value: "hello"}, {Key: "Description", Value: "prints \"hello\" & <more>\n\täöü \\"}, {Key: "", Value: ""}},
+			Files:  []string{"/usr/", "/usr/bin/hello", "/usr/share/\x7f"}, Ghosts: []string{"/var/log/hello"}},
 	},
+	{Path: "c", Meta: formats.Meta{Name: "c", Files: []string{"/\x01", "/\u2028", "/\ufffd"}}},
 }
 
 func TestPagesComeBackAsTheyWereWritten(t *testing.T) {
@@ -48,14 +49,16 @@ func TestPagesComeBackAsTheyWereWritten(t *testing.T) {
 
 // What renderPage writes must not fall back, or the time it saves is lost.
 func TestOwnLinesAreReadWithoutEncodingJSON(t *testing.T) {
-	text, err := renderPage(lines[:1])
+	text, err := renderPage(lines[:2])
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := lineParser{rest: strings.TrimSuffix(string(text), "\n")}
-	var r Record
-	if p.record(&r); p.failed || p.rest != "" {
-		t.Errorf("%s: stopped at %q", text, p.rest)
+	for line := range strings.Lines(string(text)) {
+		p := lineParser{rest: strings.TrimSuffix(line, "\n")}
+		var r Record
+		if p.record(&r); p.failed || p.rest != "" {
+			t.Errorf("%s: stopped at %q", line, p.rest)
+		}
 	}
 }
 
@@ -66,6 +69,9 @@ func FuzzLinesAreReadAsEncodingJSONReadsThem(f *testing.F) {
 	}
 	for line := range bytes.Lines(text) {
 		f.Add(line)
+	}
+	for _, bad := range []string{"\xff", "\x01", "\t", "é", `\n\q`, `\u0041`, "\\\xff"} {
+		f.Add(bytes.Replace(text[:bytes.IndexByte(text, '\n')], []byte(`"path":"a"`), []byte(`"path":"`+bad+`"`), 1))
 	}
 	f.Add([]byte(`{"added":1,"path":"b","meta":{"name":"\ud83d\ude00"}}`))
 	f.Fuzz(func(t *testing.T, line []byte) {

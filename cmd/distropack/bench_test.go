@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"flag"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -120,29 +120,55 @@ func median(n int, f func(i int)) time.Duration {
 	return all[len(all)/2]
 }
 
-// ran is what a program took.
-type ran struct {
-	wall   time.Duration
-	memory int64 // the most it held, in bytes
+// peer runs a program and returns how long it took. Its output is shown where it
+// fails.
+func peer(t *testing.T, dir string, env []string, name string, args ...string) time.Duration {
+	t.Helper()
+	took, _ := peak(t, dir, env, name, args...)
+	return took
 }
 
-// peer runs a program and returns what it took. Its output is shown where it
-// fails.
-func peer(t *testing.T, dir string, env []string, name string, args ...string) ran {
+// peak is peer that also returns the most memory the program held, in bytes, as
+// the kernel knows it (VmHWM). What wait4(2) tells includes this process, which
+// it was forked from.
+func peak(t *testing.T, dir string, env []string, name string, args ...string) (took time.Duration, memory int64) {
 	t.Helper()
 	cmd := exec.CommandContext(context.Background(), name, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
 	start := time.Now()
-	out, err := cmd.CombinedOutput()
-	took := time.Since(start)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	status := fmt.Sprintf("/proc/%d/status", cmd.Process.Pid)
+	ended, watched := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(watched)
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+			}
+			b, _ := os.ReadFile(status)
+			if _, rest, ok := strings.Cut(string(b), "VmHWM:"); ok {
+				var kib int64
+				fmt.Sscan(rest, &kib)
+				memory = max(memory, kib<<10)
+			}
+		}
+	}()
+	err := cmd.Wait()
+	took = time.Since(start)
+	close(ended)
+	<-watched
 	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args[:min(len(args), 6)], " "), err, out[max(0, len(out)-2000):])
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args[:min(len(args), 6)], " "), err, out.Bytes()[max(0, out.Len()-2000):])
 	}
-	r := ran{wall: took}
-	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		r.memory = u.Maxrss << 10
-	}
-	return r
+	return took, memory
 }
 
 // needs skips a group whose peers are not installed.

@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -92,6 +93,16 @@ func listed(h *tar.Header) (string, bool) {
 	return name, true
 }
 
+// unzstd keeps decoders: a fresh one takes longer than a small package. makepkg's
+// users go up to -22, whose window is 128 MiB.
+var unzstd = sync.Pool{New: func() any {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(128<<20), zstd.WithDecoderMaxMemory(192<<20))
+	if err != nil {
+		panic(err) // only invalid options are an error
+	}
+	return z
+}}
+
 // decompress finds out the compression by the first bytes. done gives back what
 // the reader holds.
 func decompress(r io.Reader) (plain io.Reader, done func(), err error) {
@@ -102,12 +113,14 @@ func decompress(r io.Reader) (plain io.Reader, done func(), err error) {
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), head[0]&0xf0 == 0x50 && bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18}):
-		// makepkg's users go up to -22, whose window is 128 MiB.
-		z, err := zstd.NewReader(b, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(128<<20), zstd.WithDecoderMaxMemory(192<<20))
-		if err != nil {
+		z := unzstd.Get().(*zstd.Decoder)
+		if err := z.Reset(b); err != nil {
 			return nil, nil, err
 		}
-		return z, z.Close, nil
+		return z, func() {
+			z.Reset(nil)
+			unzstd.Put(z)
+		}, nil
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
 		z, err := gzip.NewReader(b)
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -101,36 +102,55 @@ func ReadFiles(ctx context.Context, r io.Reader) ([]string, error) {
 	return slices.Compact(names), nil
 }
 
+// Readers are kept: fresh ones for each of ten thousand small packages take longer
+// than what they read.
+var (
+	buffers    = sync.Pool{New: func() any { return bufio.NewReaderSize(nil, 64<<10) }}
+	gunzippers = sync.Pool{New: func() any { return new(gzip.Reader) }}
+)
+
 // Decompress returns what r holds, taken for gzip, xz, zstd or plain by its first
 // bytes, and ends with an error after limit bytes or with ctx. done frees what reading
 // took.
 func Decompress(ctx context.Context, r io.Reader, limit int64) (plain io.Reader, done func(), err error) {
-	br := bufio.NewReaderSize(&ctxReader{ctx, r}, 64<<10)
+	br := buffers.Get().(*bufio.Reader)
+	br.Reset(&ctxReader{ctx, r})
+	plain, free, err := decompress(br)
+	if err != nil {
+		buffers.Put(br)
+		return nil, nil, err
+	}
+	done = func() {
+		free()
+		br.Reset(nil) // keeps nothing of the package
+		buffers.Put(br)
+	}
+	return &bounded{&ctxReader{ctx, plain}, limit}, done, nil
+}
+
+func decompress(br *bufio.Reader) (plain io.Reader, free func(), err error) {
 	magic, err := br.Peek(6)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, nil, err
 	}
-	done = func() {}
+	free = func() {}
 	switch {
 	case bytes.HasPrefix(magic, []byte{0x1f, 0x8b}):
-		plain, err = gzip.NewReader(br)
+		z := gunzippers.Get().(*gzip.Reader)
+		return z, func() { gunzippers.Put(z) }, z.Reset(br)
 	case bytes.HasPrefix(magic, []byte("\xfd7zXZ\x00")):
 		plain, err = newXzReader(br)
+		return plain, free, err
 	case bytes.HasPrefix(magic, []byte{0x28, 0xb5, 0x2f, 0xfd}):
-		var z *zstd.Decoder
-		z, err = zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(128<<20))
-		if err == nil {
-			plain, done = z, z.Close
+		z, err := zstd.NewReader(br, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(128<<20))
+		if err != nil {
+			return nil, nil, err
 		}
+		return z, z.Close, nil
 	case bytes.HasPrefix(magic, []byte("BZh")), bytes.HasPrefix(magic, []byte{0x5d, 0, 0}):
-		err = errors.New("the compression is none of gzip, xz and zstd")
-	default:
-		plain = br
+		return nil, nil, errors.New("the compression is none of gzip, xz and zstd")
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return &bounded{&ctxReader{ctx, plain}, limit}, done, nil
+	return br, free, nil
 }
 
 // bounded ends in an error instead of a silent end.

@@ -2,8 +2,10 @@ package pacman
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/publish"
@@ -17,25 +19,36 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 	}
 	part := &in.Partitions[0]
 	dir, name := r.database(part.Partition)
-	out := &publish.RootOutput{}
-	for _, s := range r.Streams(part.Partition) {
+	streams := r.Streams(part.Partition)
+	sigs, errs := make([][]byte, len(streams)), make([]error, len(streams))
+	var wg sync.WaitGroup // RSA takes longer than all else
+	for i, s := range streams {
 		index := part.Find(s.Name, r.form)
-		if index == nil {
-			return nil, fmt.Errorf("partition %s has no index %s.%s", part.Partition, s.Name, r.form)
+		switch {
+		case index == nil:
+			errs[i] = fmt.Errorf("partition %s has no index %s.%s", part.Partition, s.Name, r.form)
+		case r.signDB:
+			wg.Go(func() {
+				if sigs[i], errs[i] = r.sign(ctx, index.Blob); errs[i] != nil {
+					errs[i] = fmt.Errorf("sign %s: %w", dir+name+"."+s.Name, errs[i])
+				}
+			})
 		}
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	out := &publish.RootOutput{}
+	for i, s := range streams {
 		file := dir + name + "." + s.Name
 		out.Files = append(out.Files, publish.RootFile{
-			Path: file, Class: publish.Pointer, Blob: index.Blob,
+			Path: file, Class: publish.Pointer, Blob: part.Find(s.Name, r.form).Blob,
 			Partition: part.Partition, Stream: s.Name, Form: r.form,
 		})
-		if !r.signDB {
-			continue
+		if r.signDB {
+			out.Files = append(out.Files, publish.RootFile{Path: file + ".sig", Class: publish.Pointer, Blob: formats.Bytes(sigs[i])})
 		}
-		sig, err := r.sign(ctx, index.Blob)
-		if err != nil {
-			return nil, fmt.Errorf("sign %s: %w", file, err)
-		}
-		out.Files = append(out.Files, publish.RootFile{Path: file + ".sig", Class: publish.Pointer, Blob: formats.Bytes(sig)})
 	}
 	return out, nil
 }
