@@ -11,6 +11,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // FileType says what a File is.
@@ -123,6 +124,8 @@ func CheckFiles(files []File) error {
 		switch {
 		case !strings.HasPrefix(f.Path, "/") || path.Clean(f.Path) != f.Path || f.Path == "/":
 			return fmt.Errorf("path %q is not an absolute, clean path", f.Path)
+		case !utf8.ValidString(f.Path):
+			return fmt.Errorf("path %q is not UTF-8: rename the file", f.Path)
 		case strings.ContainsAny(f.Path, "\n\r\x00"):
 			return fmt.Errorf("path %q has a control character", f.Path)
 		case i > 0 && sorted[i-1].Path == f.Path:

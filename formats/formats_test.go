@@ -91,7 +91,7 @@ func TestFilesThatNoFormatCarriesAreRefused(t *testing.T) {
 	for name, f := range map[string]File{
 		"relative": {Path: "usr", Type: Regular, Content: blob}, "unclean": {Path: "/a/../b", Type: Regular, Content: blob}, "root": {Path: "/", Type: Dir},
 		"twice": {Path: "/usr/bin/a", Type: Dir}, "no content": {Path: "/x", Type: Regular}, "no target": {Path: "/x", Type: Symlink},
-		"below a file": {Path: "/usr/bin/a/b", Type: Regular, Content: blob}, "line break": {Path: "/a\nb", Type: Regular, Content: blob}, "type": {Path: "/x", Type: "fifo"},
+		"below a file": {Path: "/usr/bin/a/b", Type: Regular, Content: blob}, "line break": {Path: "/a\nb", Type: Regular, Content: blob}, "not UTF-8": {Path: "/caf\xe9", Type: Regular, Content: blob}, "type": {Path: "/x", Type: "fifo"},
 	} {
 		if err := CheckFiles(append(slices.Clone(ok), f)); err == nil {
 			t.Errorf("%s was accepted", name)

@@ -16,7 +16,7 @@ func (t *txn) add(ctx context.Context, r *repoTxn, a Addition, channel string) (
 		return false, fmt.Errorf("repository %s: %w", r.Name(), err)
 	}
 	for _, place := range places {
-		rec := &Record{Path: place.Path, Ref: a.Blob.Ref(), Project: a.Project, Version: a.Version, Added: t.o.Time, Meta: *a.Meta}
+		rec := &Record{Path: place.Path, Ref: a.Blob.Ref(), Project: a.Project, Version: a.Version, Added: t.o.Time, Meta: readable(*a.Meta)}
 		if a.Path != "" && r.Name() == "apt" {
 			rec.Path = a.Path
 		}

@@ -506,3 +506,22 @@ func TestDryRunWritesNothing(t *testing.T) {
 		t.Errorf("%d files, %+v", len(m.Files()), res)
 	}
 }
+
+// A foreign package may have file names in Latin-1. What is kept of them, and so
+// every index, is the same before and after the records were read back.
+func TestTextThatIsNotUTF8IsTheSameWhenReadBack(t *testing.T) {
+	m := new(publishtest.Mem)
+	p := publishtest.ToyPackage("cafe", "1", "x86")
+	p.Meta.Fields[0].Value = "\xff"
+	p.Meta.Files = []string{"/usr/bin/caf\xe9"}
+	run(t, m, add("stable", p), options())
+	if err := publish.Check(ctx, m, []publish.Repo{toy()}, verify, publish.CheckOptions{Deep: true}); err != nil {
+		t.Error(err)
+	}
+	if res := run(t, m, add("stable", p), options()); res.Changed {
+		t.Error("the same package again changed the tree")
+	}
+	if p.Meta.Files[0] != "/usr/bin/caf\xe9" {
+		t.Error("the argument was changed")
+	}
+}

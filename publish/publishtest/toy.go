@@ -68,6 +68,9 @@ func (r *Toy) Streams(partition string) []publish.Stream {
 			var b bytes.Buffer
 			for _, rec := range recs {
 				fmt.Fprintf(&b, "%s %s %s %s\n", rec.Meta.Name, rec.Meta.Version, rec.Ref.SHA256, rec.Path)
+				for _, f := range rec.Meta.Files {
+					fmt.Fprintf(&b, " %s\n", f)
+				}
 			}
 			return b.Bytes(), nil
 		},
