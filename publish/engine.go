@@ -171,14 +171,9 @@ type txn struct {
 
 	repos   []*repoTxn
 	content map[string]File // packages to put, by path
-	gone    map[string]gone // packages that left a partition, by path
+	gone    map[string]bool // paths of packages that left their last partition
 	bytes   int64
 	res     Result
-}
-
-type gone struct {
-	name string
-	size int64
 }
 
 type repoTxn struct {
@@ -190,7 +185,7 @@ type repoTxn struct {
 }
 
 func newTxn(dst Destination, head string, base *state, repos []Repo, o Options) *txn {
-	t := &txn{loader: loader{dst, head}, o: o, content: make(map[string]File), gone: make(map[string]gone)}
+	t := &txn{loader: loader{dst, head}, o: o, content: make(map[string]File), gone: make(map[string]bool)}
 	t.base = base
 	if base == nil {
 		t.base = &state{Format: stateFormat}
@@ -266,8 +261,7 @@ func (t *txn) edit(ctx context.Context, e Edit) error {
 	return t.fitBudget(ctx)
 }
 
-// once drops errors that say of a package in one index what another says of it in
-// another: one version is older everywhere, or differs everywhere.
+// once keeps one of the errors that say of every index that a version is older.
 func once(errs []error) []error {
 	seen := make(map[string]bool)
 	return slices.DeleteFunc(errs, func(err error) bool {

@@ -108,7 +108,7 @@ func (t *txn) unlist(ctx context.Context, r *repoTxn, p *partition, rec *Record)
 		return nil
 	}
 	for _, path := range recordPaths(rec) {
-		t.gone[path] = gone{rec.Meta.Name, rec.Ref.Size}
+		t.gone[path] = true
 		delete(t.content, path)
 	}
 	return nil

@@ -144,6 +144,9 @@ func TestNothingBelowTheFacesReadsClockOrEnvironment(t *testing.T) {
 	}
 	for _, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
 		f := strings.Fields(line)
+		if strings.HasSuffix(f[0], "test") { // helpers of tests, which violation keeps out of all else
+			continue
+		}
 		for _, name := range f[2:] {
 			found, _ := exec.Command("grep", "-nE", `\b(time\.Now|os\.Getenv|os\.Environ|os\.LookupEnv|os\.Hostname)\(`, path.Join(f[1], name)).Output()
 			if len(found) > 0 {

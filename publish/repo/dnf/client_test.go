@@ -43,7 +43,7 @@ func newMachine(t *testing.T) *machine {
 func (m *machine) dnf(args ...string) (string, error) {
 	m.t.Helper()
 	conf := write(m.t, m.root+"/dnf.conf", []byte("[main]\ngpgcheck=1\nskip_if_unavailable=True\nplugins=0\n"))
-	return tool(m.t, []string{"HOME=/root"}, "dnf", append([]string{
+	return publishtest.Tool(m.t, []string{"HOME=/root"}, "dnf", append([]string{
 		"-y", "--config", conf, "--installroot", m.root, "--releasever", "1", "--forcearch", "x86_64",
 		"--setopt=reposdir=" + m.root + "/etc/yum.repos.d", "--setopt=cachedir=" + m.root + "/cache",
 		"--setopt=install_weak_deps=0", "--setopt=logdir=" + m.root + "/log", "--noplugins",
@@ -68,8 +68,8 @@ func (m *machine) reads(path, want string) {
 }
 
 func TestDnfInstallsAndUpgradesWithBothChecks(t *testing.T) {
-	need(t, "dnf")
-	keys := realKeys(t)
+	publishtest.Need(t, "dnf")
+	keys := publishtest.GPG(t)
 	for _, form := range []string{"zstd", "gzip"} {
 		t.Run(form, func(t *testing.T) {
 			r := newRepo(t, Options{Compression: form}, publish.RepoEnv{Keys: keys, Key: "hello"})
@@ -108,8 +108,8 @@ func TestDnfInstallsAndUpgradesWithBothChecks(t *testing.T) {
 
 // dnf has to say no to each of these, and installs nothing.
 func TestDnfRefusesWhatWasTamperedWith(t *testing.T) {
-	need(t, "dnf")
-	keys := realKeys(t)
+	publishtest.Need(t, "dnf")
+	keys := publishtest.GPG(t)
 	r := newRepo(t, Options{}, publish.RepoEnv{Keys: keys, Key: "hello"})
 	good := &publishtest.Mem{}
 	put(t, good, r, release, "stable", build(t, keys, "hello", formats.Spec{Name: "hello", Version: "1.0"}, amd64, file("/usr/bin/hello", "hi")))
@@ -178,12 +178,12 @@ func TestDnfRefusesWhatWasTamperedWith(t *testing.T) {
 // zypper runs zypper in the root.
 func (m *machine) zypper(args ...string) (string, error) {
 	m.t.Helper()
-	return tool(m.t, []string{"ZYPP_LOCKFILE_ROOT=" + m.root}, "zypper", append([]string{"--non-interactive", "--root", m.root}, args...)...)
+	return publishtest.Tool(m.t, []string{"ZYPP_LOCKFILE_ROOT=" + m.root}, "zypper", append([]string{"--non-interactive", "--root", m.root}, args...)...)
 }
 
 func TestZypperInstallsWithBothChecks(t *testing.T) {
-	need(t, "zypper", "rpm")
-	keys := realKeys(t)
+	publishtest.Need(t, "zypper", "rpm")
+	keys := publishtest.GPG(t)
 	for _, form := range []string{"zstd", "gzip"} {
 		t.Run(form, func(t *testing.T) {
 			r := newRepo(t, Options{Compression: form}, publish.RepoEnv{Keys: keys, Key: "hello"})
@@ -192,7 +192,7 @@ func TestZypperInstallsWithBothChecks(t *testing.T) {
 			s := serve(t, tree)
 			m := newMachine(t)
 			rpmdb := []string{"--root", m.root, "--dbpath", "/var/lib/rpm"} // libzypp's, not that of Debian's rpm
-			mustRun(t, nil, "rpm", append(rpmdb, "--initdb")...)
+			publishtest.MustRun(t, nil, "rpm", append(rpmdb, "--initdb")...)
 			guides(t, tree, r, s.URL, "stable")
 			must := func(args ...string) string {
 				t.Helper()
@@ -208,7 +208,7 @@ func TestZypperInstallsWithBothChecks(t *testing.T) {
 				t.Fatalf("zypper took a key nobody imported:\n%s", out)
 			}
 			keyFile := write(t, m.root+"/hello.asc", tree.Files()["keys/hello.asc"])
-			mustRun(t, nil, "rpm", append(rpmdb, "--import", keyFile)...)
+			publishtest.MustRun(t, nil, "rpm", append(rpmdb, "--import", keyFile)...)
 			must("refresh", "hello")
 			if out := must("search", "--details", "hello"); !strings.Contains(out, "1.0.0-1") {
 				t.Errorf("search does not list 1.0.0-1:\n%s", out)
@@ -224,7 +224,7 @@ func TestZypperInstallsWithBothChecks(t *testing.T) {
 }
 
 func TestCreaterepoReadsTheRepository(t *testing.T) {
-	need(t, "mergerepo_c")
+	publishtest.Need(t, "mergerepo_c")
 	r := newRepo(t, Options{Compression: "gzip"}, publish.RepoEnv{})
 	tree := &publishtest.Mem{}
 	put(t, tree, r, release, "stable", hello(t, nil, "", "1.0.0"), data(t, nil, "", "1.0"))
@@ -232,7 +232,7 @@ func TestCreaterepoReadsTheRepository(t *testing.T) {
 	for name, b := range tree.Files() {
 		write(t, filepath.Join(dir, name), b)
 	}
-	mustRun(t, nil, "mergerepo_c", "--no-database", "--all", "-r", dir+"/rpm/stable", "-o", out)
+	publishtest.MustRun(t, nil, "mergerepo_c", "--no-database", "--all", "-r", dir+"/rpm/stable", "-o", out)
 	names, _ := filepath.Glob(out + "/repodata/*primary.xml.*")
 	if len(names) != 1 {
 		t.Fatalf("mergerepo_c wrote %d primary files", len(names))

@@ -186,10 +186,10 @@ const ten = `* Sun Mar 02 2025 A <a@e.org>
 
 func rpmbuild(t *testing.T, spec string, more ...string) []publish.Package {
 	t.Helper()
-	need(t, "rpmbuild")
+	publishtest.Need(t, "rpmbuild")
 	top := t.TempDir()
 	write(t, top+"/x.spec", []byte(spec))
-	mustRun(t, nil, "rpmbuild", append([]string{"-ba", "--define", "_topdir " + top, "--define", "_buildhost builder.example", top + "/x.spec"}, more...)...)
+	publishtest.MustRun(t, nil, "rpmbuild", append([]string{"-ba", "--define", "_topdir " + top, "--define", "_buildhost builder.example", top + "/x.spec"}, more...)...)
 	var all []publish.Package
 	for _, pattern := range []string{"RPMS/*/*.rpm", "SRPMS/*.rpm"} {
 		names, err := filepath.Glob(top + "/" + pattern)
@@ -208,7 +208,7 @@ func rpmbuild(t *testing.T, spec string, more ...string) []publish.Package {
 }
 
 func TestEntriesAgreeWithCreaterepo(t *testing.T) {
-	need(t, "createrepo_c")
+	publishtest.Need(t, "createrepo_c")
 	amd64 := formats.Platform{OS: "linux", Arch: "amd64"}
 	pkgs := rpmbuild(t, specimen)
 	if len(pkgs) != 2 {
@@ -234,7 +234,7 @@ func TestEntriesAgreeWithCreaterepo(t *testing.T) {
 					write(t, filepath.Join(dir, rel), b)
 				}
 			}
-			mustRun(t, nil, "createrepo_c", "--quiet", "--no-database", dir)
+			publishtest.MustRun(t, nil, "createrepo_c", "--quiet", "--no-database", dir)
 			for _, stream := range []string{"primary", "filelists", "other"} {
 				theirs := make(map[string][]string)
 				names, _ := filepath.Glob(dir + "/repodata/*-" + stream + ".xml.*")

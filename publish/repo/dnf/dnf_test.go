@@ -113,7 +113,7 @@ func TestGuidesAreAsWritten(t *testing.T) {
 }
 
 func TestGuideScriptsAreCleanShell(t *testing.T) {
-	need(t, "shellcheck", "dash")
+	publishtest.Need(t, "shellcheck", "dash")
 	r := newRepo(t, Options{}, publish.RepoEnv{Keys: plainKeys{}, Key: "hello"})
 	gs, err := r.Guides(context.Background(), &publish.GuideInput{URL: "https://get.example.org", Channel: "stable"})
 	if err != nil {
@@ -122,8 +122,8 @@ func TestGuideScriptsAreCleanShell(t *testing.T) {
 	for _, g := range gs {
 		script := "#!/bin/sh\nset -eu\nrun() { \"$@\"; }\nput() { cat >\"$2\"; }\nsetup() {\n" + g.Setup + "}\ninstall() {\n" + g.InstallSh + "}\nsetup\ninstall \"$@\"\n"
 		name := write(t, t.TempDir()+"/x.sh", []byte(script))
-		mustRun(t, nil, "shellcheck", name)
-		mustRun(t, nil, "dash", "-n", name)
+		publishtest.MustRun(t, nil, "shellcheck", name)
+		publishtest.MustRun(t, nil, "dash", "-n", name)
 	}
 }
 

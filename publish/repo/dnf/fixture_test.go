@@ -10,11 +10,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,100 +22,7 @@ import (
 	"github.com/distropack/distropack/publish/publishtest"
 )
 
-// need skips a test where a program is not installed.
-func need(t testing.TB, programs ...string) {
-	t.Helper()
-	for _, p := range programs {
-		if _, err := exec.LookPath(p); err != nil {
-			t.Skipf("%s is not installed", p)
-		}
-	}
-}
-
-// tool runs a program in a clean environment and returns what it says.
-func tool(t testing.TB, env []string, name string, args ...string) (string, error) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C", "HOME=" + t.TempDir()}, env...)
-	out, err := cmd.CombinedOutput()
-	return string(out), err
-}
-
-func mustRun(t testing.TB, env []string, name string, args ...string) string {
-	t.Helper()
-	out, err := tool(t, env, name, args...)
-	if err != nil {
-		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
-	}
-	return out
-}
-
-// gpgKeys signs with gpg; each name is a key of its own.
-type gpgKeys struct{ home string }
-
-var keysUsed bool
-
-var gpg = sync.OnceValues(func() (gpgKeys, error) {
-	keysUsed = true
-	home, err := os.MkdirTemp("/tmp", "dp") // an agent's socket has to have a short path
-	if err != nil {
-		return gpgKeys{}, err
-	}
-	for _, name := range []string{"hello", "other"} {
-		out, err := exec.Command("gpg", "--homedir", home, "--batch", "--passphrase", "", "--quick-gen-key", name+" <"+name+"@example.org>", "rsa3072", "sign", "never").CombinedOutput()
-		if err != nil {
-			return gpgKeys{}, fmt.Errorf("%w\n%s", err, out)
-		}
-	}
-	return gpgKeys{home}, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if keysUsed {
-		k, _ := gpg()
-		exec.Command("gpgconf", "--homedir", k.home, "--kill", "all").Run()
-		os.RemoveAll(k.home)
-	}
-	os.Exit(code)
-}
-
-func realKeys(t testing.TB) gpgKeys {
-	t.Helper()
-	need(t, "gpg")
-	k, err := gpg()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-func (k gpgKeys) Signer(key string, s formats.Scheme) (formats.Signer, error) {
-	args := []string{"--homedir", k.home, "--batch", "--digest-algo", "SHA512", "-u", key + "@example.org", "--detach-sign"}
-	if s == formats.OpenPGPArmor {
-		args = append(args, "--armor")
-	}
-	return func(ctx context.Context, r io.Reader) ([]byte, error) {
-		cmd := exec.CommandContext(ctx, "gpg", args...)
-		cmd.Stdin = r
-		return cmd.Output()
-	}, nil
-}
-
-func (k gpgKeys) Public(key string, s formats.Scheme) (*formats.PublicKey, error) {
-	armored, err := exec.Command("gpg", "--homedir", k.home, "--armor", "--export", key+"@example.org").Output()
-	if err != nil {
-		return nil, err
-	}
-	list, err := exec.Command("gpg", "--homedir", k.home, "--with-colons", "--list-keys", key+"@example.org").Output()
-	if err != nil {
-		return nil, err
-	}
-	_, rest, _ := strings.Cut(string(list), "\nfpr:::::::::")
-	return &formats.PublicKey{Name: key + ".asc", ID: rest[:40], Data: armored}, nil
-}
+func TestMain(m *testing.M) { os.Exit(publishtest.Main(m)) }
 
 // plainKeys are fast and always the same; no client would take them.
 type plainKeys struct{}

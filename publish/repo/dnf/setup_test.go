@@ -12,8 +12,8 @@ import (
 // The bodies for install.sh are run as they are, but for paths and the root that
 // the tools are given; twice, as people do.
 func TestSetupAddsTheRepository(t *testing.T) {
-	need(t, "dnf", "zypper", "rpm", "dash")
-	keys := realKeys(t)
+	publishtest.Need(t, "dnf", "zypper", "rpm", "dash")
+	keys := publishtest.GPG(t)
 	r := newRepo(t, Options{}, publish.RepoEnv{Keys: keys, Key: "hello"})
 	tree := &publishtest.Mem{}
 	put(t, tree, r, release, "stable", hello(t, keys, "hello", "1.0.0"), data(t, keys, "hello", "1.0"))
@@ -41,7 +41,7 @@ setup
 setup
 install hello
 `
-			out := mustRun(t, []string{"HOME=/root"}, "dash", write(t, root+"/x.sh", []byte(script)))
+			out := publishtest.MustRun(t, []string{"HOME=/root"}, "dash", write(t, root+"/x.sh", []byte(script)))
 			if b, err := os.ReadFile(root + "/usr/bin/hello"); err != nil || !strings.Contains(string(b), "1.0.0") {
 				t.Errorf("hello is %q (%v)\n%s", b, err, out)
 			}

@@ -38,7 +38,7 @@ type machine struct {
 	gnu  string
 }
 
-func newMachine(t *testing.T, keys gpgKeys, section string) *machine {
+func newMachine(t *testing.T, keys publishtest.GPGKeys, section string) *machine {
 	t.Helper()
 	gnu, err := os.MkdirTemp("/tmp", "dp")
 	if err != nil {
@@ -53,8 +53,8 @@ func newMachine(t *testing.T, keys gpgKeys, section string) *machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mustRun(t, nil, "gpg", "--homedir", gnu, "--batch", "--import", write(t, m.root+"/key", pub.Data))
-	mustRun(t, nil, "gpg", "--homedir", gnu, "--batch", "--import-ownertrust", write(t, m.root+"/trust", []byte(pub.ID+":6:\n")))
+	publishtest.MustRun(t, nil, "gpg", "--homedir", gnu, "--batch", "--import", write(t, m.root+"/key", pub.Data))
+	publishtest.MustRun(t, nil, "gpg", "--homedir", gnu, "--batch", "--import-ownertrust", write(t, m.root+"/trust", []byte(pub.ID+":6:\n")))
 	for _, d := range []string{"/var/lib/pacman", "/var/cache/pacman/pkg", "/hooks"} {
 		if err := os.MkdirAll(m.root+d, 0o755); err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func (m *machine) configure(section string) {
 
 func (m *machine) pacman(args ...string) (string, error) {
 	m.t.Helper()
-	out, err := tool(m.t, nil, "pacman", append([]string{
+	out, err := publishtest.Tool(m.t, nil, "pacman", append([]string{
 		"--noconfirm", "--config", m.root + "/pacman.conf", "--root", m.root, "--dbpath", m.root + "/var/lib/pacman",
 		"--cachedir", m.root + "/var/cache/pacman/pkg", "--gpgdir", m.gnu, "--logfile", m.root + "/log",
 	}, args...)...)
@@ -111,8 +111,8 @@ func sectionOf(t *testing.T, r *Repo, url, channel string) string {
 }
 
 func TestPacmanInstallsAndUpgradesWithSignaturesRequired(t *testing.T) {
-	need(t, "pacman")
-	keys := realKeys(t)
+	publishtest.Need(t, "pacman")
+	keys := publishtest.GPG(t)
 	for _, form := range []string{"gzip", "zstd"} {
 		t.Run(form, func(t *testing.T) {
 			r := newRepo(t, Options{Compression: form}, publish.RepoEnv{Keys: keys, Key: "hello"})
@@ -155,8 +155,8 @@ func TestPacmanInstallsAndUpgradesWithSignaturesRequired(t *testing.T) {
 }
 
 func TestChannelsAreDatabasesOfOneDirectory(t *testing.T) {
-	need(t, "pacman")
-	keys := realKeys(t)
+	publishtest.Need(t, "pacman")
+	keys := publishtest.GPG(t)
 	r := newRepo(t, Options{}, publish.RepoEnv{Keys: keys, Key: "hello"})
 	tree := &publishtest.Mem{}
 	put(t, tree, r, release, "stable", data(t, keys, "hello", "1.0"))
@@ -187,8 +187,8 @@ func TestChannelsAreDatabasesOfOneDirectory(t *testing.T) {
 
 // pacman has to say no to each of these, and installs nothing.
 func TestPacmanRefusesWhatWasTamperedWith(t *testing.T) {
-	need(t, "pacman")
-	keys := realKeys(t)
+	publishtest.Need(t, "pacman")
+	keys := publishtest.GPG(t)
 	r := newRepo(t, Options{}, publish.RepoEnv{Keys: keys, Key: "hello"})
 	publishHello := func(key, dbKey string) map[string][]byte {
 		tree := &publishtest.Mem{}
@@ -236,8 +236,8 @@ func TestPacmanRefusesWhatWasTamperedWith(t *testing.T) {
 }
 
 func TestEmptyDatabaseIsADatabase(t *testing.T) {
-	need(t, "pacman")
-	keys := realKeys(t)
+	publishtest.Need(t, "pacman")
+	keys := publishtest.GPG(t)
 	for _, form := range []string{"gzip", "zstd"} {
 		r := newRepo(t, Options{Compression: form}, publish.RepoEnv{Keys: keys, Key: "hello"})
 		tree := &publishtest.Mem{}
@@ -277,7 +277,7 @@ func untar(t *testing.T, b []byte) (names []string, texts map[string]string) {
 
 // Our databases say what repo-add says of the same packages, but for MD5 sums.
 func TestEntriesAgreeWithRepoAdd(t *testing.T) {
-	need(t, "repo-add", "bsdtar")
+	publishtest.Need(t, "repo-add", "bsdtar")
 	r := newRepo(t, Options{}, publish.RepoEnv{})
 	tree := &publishtest.Mem{}
 	put(t, tree, r, release, "stable", data(t, nil, "", "1.0"), hello(t, nil, "", "1.0.0"), build(t, nil, "", formats.Spec{
@@ -295,7 +295,7 @@ func TestEntriesAgreeWithRepoAdd(t *testing.T) {
 	if len(args) != 4 {
 		t.Fatalf("%d packages in the tree, want 3", len(args)-1)
 	}
-	mustRun(t, nil, "repo-add", args...)
+	publishtest.MustRun(t, nil, "repo-add", args...)
 	for _, stream := range []string{"db", "files"} {
 		theirs, err := os.ReadFile(dir + "/ref." + stream + ".tar.gz")
 		if err != nil {

@@ -122,8 +122,8 @@ func TestGuideIsAsWritten(t *testing.T) {
 // The body of install.sh is run as it is, but for paths, and pacman's own tools
 // get the root; twice, as people do.
 func TestSetupAddsTheRepositoryOnce(t *testing.T) {
-	need(t, "pacman", "pacman-key", "shellcheck", "dash")
-	keys := realKeys(t)
+	publishtest.Need(t, "pacman", "pacman-key", "shellcheck", "dash")
+	keys := publishtest.GPG(t)
 	r := newRepo(t, Options{}, publish.RepoEnv{Keys: keys, Key: "hello"})
 	tree := &publishtest.Mem{}
 	put(t, tree, r, release, "stable", hello(t, keys, "hello", "1.0.0"), data(t, keys, "hello", "1.0"))
@@ -162,8 +162,8 @@ setup
 install hello
 `
 	name := write(t, root+"/x.sh", []byte(script))
-	mustRun(t, nil, "shellcheck", name)
-	out := mustRun(t, nil, "dash", name)
+	publishtest.MustRun(t, nil, "shellcheck", name)
+	out := publishtest.MustRun(t, nil, "dash", name)
 	// The second time there are lists, and only our own is fetched.
 	if n := strings.Count(out, "Synchronizing package databases"); n != 2 {
 		t.Errorf("databases were synchronized %d times, want 2:\n%s", n, out)
