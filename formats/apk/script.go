@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/formats/internal/systemd"
 )
 
 // maxScript is apk 3's bound on a script; above it the package can't be installed.
@@ -35,11 +36,11 @@ func scripts(spec *formats.Spec) ([]script, error) {
 		name, what, before, body, after string
 	}{
 		{".pre-install", "preinstall", "", s.PreInstall, ""},
-		{".post-install", "postinstall", "", s.PostInstall, startUnits(spec.Services)},
+		{".post-install", "postinstall", "", s.PostInstall, systemd.Start("", spec.Services)},
 		{".pre-upgrade", "preupgrade", "", preUpgrade, ""},
-		{".post-upgrade", "postupgrade", "", postUpgrade, restartUnits(spec.Services)},
-		{".pre-deinstall", "preremove", "", s.PreRemove, stopUnits(spec.Services)},
-		{".post-deinstall", "postremove", reload(spec.Services), s.PostRemove, ""},
+		{".post-upgrade", "postupgrade", "", postUpgrade, systemd.Restart("", spec.Services)},
+		{".pre-deinstall", "preremove", "", s.PreRemove, systemd.Stop("", spec.Services)},
+		{".post-deinstall", "postremove", systemd.Reload("", spec.Services), s.PostRemove, ""},
 	} {
 		if err := checkBody(m.what, m.body); err != nil {
 			return nil, err

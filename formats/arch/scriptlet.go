@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/formats/internal/systemd"
 )
 
 // maxScript bounds the body of one script.
@@ -35,11 +36,11 @@ func scriptlet(spec *formats.Spec, files []formats.File) ([]byte, error) {
 	var out strings.Builder
 	for i, m := range []struct{ before, what, body, after string }{
 		{"", "preinstall", s.PreInstall, ""},
-		{owners, "postinstall", s.PostInstall, startUnits(spec.Services)},
+		{owners, "postinstall", s.PostInstall, systemd.Start("\t", spec.Services)},
 		{"", "preupgrade", preUpgrade, ""},
-		{owners, "postupgrade", postUpgrade, restartUnits(spec.Services)},
-		{"", "preremove", s.PreRemove, stopUnits(spec.Services)},
-		{reload(spec.Services), "postremove", s.PostRemove, ""},
+		{owners, "postupgrade", postUpgrade, systemd.Restart("\t", spec.Services)},
+		{"", "preremove", s.PreRemove, systemd.Stop("\t", spec.Services)},
+		{systemd.Reload("\t", spec.Services), "postremove", s.PostRemove, ""},
 	} {
 		body, err := runBody(m.what, m.body)
 		if err != nil {
