@@ -28,6 +28,7 @@ import (
 	"github.com/distropack/distropack/formats"
 	apkformat "github.com/distropack/distropack/formats/apk"
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/internal/cpu"
 )
 
 // Options are the keys of apk: in a site.
@@ -54,7 +55,7 @@ func Kind() publish.RepoKind {
 // Repo writes the indexes of apk.
 type Repo struct {
 	env  publish.RepoEnv
-	cpus []cpu
+	cpus []cpu.CPU
 	key  *formats.PublicKey // nil: unsigned
 	sign formats.Signer
 }
@@ -79,7 +80,7 @@ func New(o Options, env publish.RepoEnv) (*Repo, error) {
 		}
 	}
 	var err error
-	if r.cpus, err = cpus(o.Arches, env.Platforms); err != nil {
+	if r.cpus, err = cpu.Words(alpine, o.Arches, env.Platforms, archForm); err != nil {
 		return nil, fmt.Errorf("arches: %w", err)
 	}
 	if env.Key == "" {
@@ -106,7 +107,7 @@ func (r *Repo) Settings() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "apk 1\nname %q\n", r.env.Name)
 	for _, c := range r.cpus {
-		fmt.Fprintf(&b, "cpu %s %q\n", c.platform, c.words)
+		fmt.Fprintf(&b, "cpu %s %q\n", c.Platform, c.Words)
 	}
 	if r.key != nil {
 		fmt.Fprintf(&b, "key %s %s\n", r.key.Name, r.key.ID)
@@ -119,7 +120,7 @@ func (r *Repo) Partitions() []string {
 	var all []string
 	for _, ch := range r.env.Channels {
 		for _, c := range r.cpus {
-			for _, w := range c.words {
+			for _, w := range c.Words {
 				all = append(all, ch+"/"+w)
 			}
 		}
@@ -140,10 +141,10 @@ func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, erro
 	}
 	var places []publish.Placement
 	for _, c := range r.cpus {
-		if m.Arch != "noarch" && m.Arch != "all" && !slices.Contains(c.words, m.Arch) {
+		if m.Arch != "noarch" && m.Arch != "all" && !slices.Contains(c.Words, m.Arch) {
 			continue
 		}
-		for _, w := range c.words {
+		for _, w := range c.Words {
 			part := channel + "/" + w
 			places = append(places, publish.Placement{
 				Partition: part,
@@ -235,4 +236,10 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 		return nil, errors.New("a root without partitions")
 	}
 	return out, nil
+}
+
+// alpine has Alpine's word of each CPU.
+var alpine = map[string]string{
+	"amd64": "x86_64", "arm64": "aarch64", "armv6": "armhf", "armv7": "armv7", "386": "x86",
+	"riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x", "loong64": "loongarch64",
 }

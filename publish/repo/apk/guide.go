@@ -9,6 +9,7 @@ import (
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/internal/cpu"
 )
 
 // Guide is for Alpine Linux.
@@ -46,7 +47,7 @@ func (r *Repo) guide(in *publish.GuideInput, title, list string, families ...str
 		Probe:    "apk",
 	}
 	for _, c := range r.cpus {
-		g.CPUs = append(g.CPUs, machines[c.platform.CPU()]...)
+		g.CPUs = append(g.CPUs, cpu.Machines[c.Platform.CPU()]...)
 	}
 	trust := " --allow-untrusted"
 	remove := fmt.Sprintf("sed -i '\\|^%s$|d' %s", strings.ReplaceAll(line, ".", `\.`), list)
@@ -93,10 +94,3 @@ run apk update%[3]s
 
 // urlForm is what may stand in a command and in a list of repositories as it is.
 var urlForm = regexp.MustCompile(`^https?://[A-Za-z0-9._~:/@+,=-]+$`)
-
-// machines are the words of "uname -m" for a CPU.
-var machines = map[string][]string{
-	"amd64": {"x86_64"}, "arm64": {"aarch64"}, "armv6": {"armv6l"}, "armv7": {"armv7l", "armv8l"},
-	"386": {"i386", "i486", "i586", "i686"}, "riscv64": {"riscv64"}, "ppc64le": {"ppc64le"},
-	"s390x": {"s390x"}, "loong64": {"loongarch64"},
-}

@@ -65,11 +65,11 @@ func TestSetupMayRunTwiceAndKeepsOtherRepositories(t *testing.T) {
 		g := guides(t, r)[i]
 		for _, shell := range []string{"dash", "busybox sh", "bash --posix"} {
 			root := t.TempDir()
-			write(t, root, list, []byte("https://dl-cdn.alpinelinux.org/alpine/v3.22/main")) // no newline
+			write(t, root, list, []byte("https://cdn.example.org/alpine/v3.22/main")) // no newline
 			for range 2 {
 				sh(t, shell, root, g.Setup)
 			}
-			if got, want := read(t, root, list), "https://dl-cdn.alpinelinux.org/alpine/v3.22/main\nhttps://example.org/p/apk/stable\n"; got != want {
+			if got, want := read(t, root, list), "https://cdn.example.org/alpine/v3.22/main\nhttps://example.org/p/apk/stable\n"; got != want {
 				t.Errorf("%s: %s is %q, want %q", shell, list, got, want)
 			}
 			if got, want := read(t, root, "etc/apk/keys", r.key.Name), "from https://example.org/p/keys/"+r.key.Name+"\n"; got != want {
@@ -82,7 +82,7 @@ func TestSetupMayRunTwiceAndKeepsOtherRepositories(t *testing.T) {
 			for _, s := range g.Remove {
 				sh(t, shell, root, s.Command)
 			}
-			if got, want := read(t, root, list), "https://dl-cdn.alpinelinux.org/alpine/v3.22/main\n"; got != want {
+			if got, want := read(t, root, list), "https://cdn.example.org/alpine/v3.22/main\n"; got != want {
 				t.Errorf("%s: after removal %s is %q, want %q", shell, list, got, want)
 			}
 			if _, err := os.Stat(filepath.Join(root, "etc/apk/keys", r.key.Name)); err == nil {

@@ -6,7 +6,9 @@ import (
 	"strings"
 
 	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/formats/deb"
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/internal/cpu"
 )
 
 // Guide implements publish.Repo: a deb822 file with the key embedded, so that the
@@ -70,18 +72,13 @@ else
 	run apt-get install "$@"
 fi`,
 	}
-	for _, a := range r.arches {
-		g.CPUs = append(g.CPUs, machines[a]...)
+	for _, p := range r.env.Platforms {
+		if _, ok := deb.Arch(p); ok {
+			g.CPUs = append(g.CPUs, cpu.Machines[p.CPU()]...)
+		}
 	}
 	if r.env.Key != "" {
 		g.Verify = []publish.Step{{Text: "Each index is signed and names each package by SHA-256; this shows by which key", Command: fmt.Sprintf("curl -fsSL %s/dists/%s/InRelease | gpg --verify", in.URL, suite)}}
 	}
 	return g, nil
-}
-
-// machines are the words of uname -m for Debian's.
-var machines = map[string][]string{
-	"amd64": {"x86_64"}, "arm64": {"aarch64"}, "armhf": {"armv6l", "armv7l", "armv8l"},
-	"i386": {"i386", "i486", "i586", "i686"}, "riscv64": {"riscv64"}, "ppc64el": {"ppc64le"},
-	"s390x": {"s390x"}, "loong64": {"loongarch64"},
 }

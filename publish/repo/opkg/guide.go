@@ -9,6 +9,7 @@ import (
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/internal/cpu"
 )
 
 // feeds is the file of feeds that OpenWrt keeps when it is upgraded.
@@ -32,8 +33,8 @@ func (r *Repo) Guide(ctx context.Context, in *publish.GuideInput) (*publish.Guid
 	}
 	var words []string
 	for _, c := range r.cpus {
-		g.CPUs = append(g.CPUs, machines[c.platform.CPU()]...)
-		words = append(words, c.words...)
+		g.CPUs = append(g.CPUs, cpu.Machines[c.Platform.CPU()]...)
+		words = append(words, c.Words...)
 	}
 	remove := fmt.Sprintf("sed -i '/^src.gz %s /d' %s", feed, feeds)
 	var setup strings.Builder
@@ -140,8 +141,8 @@ func (r *Repo) yocto(in *publish.GuideInput) *publish.Guide {
 	var words []string
 	setup.WriteString("case $ARCH in\n")
 	for _, c := range r.cpus {
-		fmt.Fprintf(&setup, "%s) feed=%s ;;\n", strings.Join(machines[c.platform.CPU()], " | "), c.words[0])
-		words = append(words, c.words...)
+		fmt.Fprintf(&setup, "%s) feed=%s ;;\n", strings.Join(cpu.Machines[c.Platform.CPU()], " | "), c.Words[0])
+		words = append(words, c.Words...)
 	}
 	if len(words) > 0 {
 		first = words[0]
@@ -186,10 +187,3 @@ func (r *Repo) feedName(channel string) string {
 
 // urlForm is what may stand in a command and in a list of repositories as it is.
 var urlForm = regexp.MustCompile(`^https?://[A-Za-z0-9._~:/@+,=-]+$`)
-
-// machines are the words of "uname -m" for a CPU.
-var machines = map[string][]string{
-	"amd64": {"x86_64"}, "arm64": {"aarch64"}, "armv6": {"armv6l"}, "armv7": {"armv7l", "armv8l"},
-	"386": {"i386", "i486", "i586", "i686"}, "riscv64": {"riscv64"}, "ppc64le": {"ppc64le"},
-	"s390x": {"s390x"}, "loong64": {"loongarch64"},
-}

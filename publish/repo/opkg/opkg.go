@@ -25,6 +25,7 @@ import (
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/formats/ipk"
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/internal/cpu"
 )
 
 // Options are the keys of opkg: in a site.
@@ -54,7 +55,7 @@ func Kind() publish.RepoKind {
 type Repo struct {
 	env   publish.RepoEnv
 	o     Options
-	cpus  []cpu
+	cpus  []cpu.CPU
 	usign *signature // nil: unsigned
 	armor *signature
 }
@@ -91,7 +92,7 @@ func New(o Options, env publish.RepoEnv) (*Repo, error) {
 		}
 	}
 	var err error
-	if r.cpus, err = cpus(o.Arches, env.Platforms); err != nil {
+	if r.cpus, err = cpu.Words(openwrt, o.Arches, env.Platforms, archForm); err != nil {
 		return nil, fmt.Errorf("arches: %w", err)
 	}
 	if env.Key == "" {
@@ -133,7 +134,7 @@ func (r *Repo) Settings() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "opkg 1\nextension %s\nnewest-only %t\n", r.o.Extension, r.o.NewestOnly)
 	for _, c := range r.cpus {
-		fmt.Fprintf(&b, "cpu %s %q\n", c.platform, c.words)
+		fmt.Fprintf(&b, "cpu %s %q\n", c.Platform, c.Words)
 	}
 	if r.usign != nil {
 		fmt.Fprintf(&b, "usign %s\nopenpgp %s\n", r.usign.key.ID, r.armor.key.ID)
@@ -146,7 +147,7 @@ func (r *Repo) Partitions() []string {
 	var all []string
 	for _, ch := range r.env.Channels {
 		for _, c := range r.cpus {
-			for _, w := range c.words {
+			for _, w := range c.Words {
 				all = append(all, ch+"/"+w)
 			}
 		}
@@ -171,7 +172,7 @@ func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, erro
 	}
 	var places []publish.Placement
 	for _, c := range r.cpus {
-		for _, w := range c.words {
+		for _, w := range c.Words {
 			if m.Arch != w && m.Arch != "all" && m.Arch != "noarch" {
 				continue
 			}
@@ -259,4 +260,11 @@ func signBlob(ctx context.Context, sign formats.Signer, b formats.Blob) (sig []b
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	return sign(ctx, f)
+}
+
+// openwrt has the word that formats/ipk writes for each CPU.
+var openwrt = map[string]string{
+	"amd64": "x86_64", "arm64": "aarch64_generic", "armv6": "arm_arm1176jzf-s_vfp", "armv7": "arm_cortex-a7_neon-vfpv4",
+	"386": "i386_pentium4", "riscv64": "riscv64_generic", "ppc64le": "powerpc64le", "s390x": "s390x",
+	"loong64": "loongarch64_generic",
 }
