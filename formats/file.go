@@ -87,9 +87,31 @@ func (f *File) UnixMode() uint32 {
 // SortFiles returns files sorted by path, so that a directory precedes what is in
 // it. files is left as it is.
 func SortFiles(files []File) []File {
-	s := slices.Clone(files)
-	slices.SortFunc(s, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	return s
+	// Mostly a long sorted list with a few added at its end.
+	n := sorted(files)
+	if n == len(files) {
+		return slices.Clone(files)
+	}
+	late := slices.Clone(files[n:])
+	slices.SortFunc(late, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	all := make([]File, 0, len(files))
+	for i := range n {
+		for len(late) > 0 && late[0].Path < files[i].Path {
+			all, late = append(all, late[0]), late[1:]
+		}
+		all = append(all, files[i])
+	}
+	return append(all, late...)
+}
+
+// sorted returns how many files from the first on are in order.
+func sorted(files []File) int {
+	for i := 1; i < len(files); i++ {
+		if files[i].Path < files[i-1].Path {
+			return i
+		}
+	}
+	return len(files)
 }
 
 // WithParents returns files and every directory above them that is not among
@@ -118,9 +140,11 @@ func WithParents(files []File) (all []File, implied map[string]bool) {
 // entries with one path, a file without content, a symlink without target, a
 // path below something that is not a directory.
 func CheckFiles(files []File) error {
-	sorted := SortFiles(files)
-	kinds := make(map[string]FileType, len(sorted))
-	for i, f := range sorted {
+	if sorted(files) < len(files) {
+		files = SortFiles(files)
+	}
+	for i := range files {
+		f := &files[i]
 		switch {
 		case !strings.HasPrefix(f.Path, "/") || path.Clean(f.Path) != f.Path || f.Path == "/":
 			return fmt.Errorf("path %q is not an absolute, clean path", f.Path)
@@ -128,7 +152,7 @@ func CheckFiles(files []File) error {
 			return fmt.Errorf("path %q is not UTF-8: rename the file", f.Path)
 		case strings.ContainsAny(f.Path, "\n\r\x00"):
 			return fmt.Errorf("path %q has a control character", f.Path)
-		case i > 0 && sorted[i-1].Path == f.Path:
+		case i > 0 && files[i-1].Path == f.Path:
 			return fmt.Errorf("path %q is there twice", f.Path)
 		case f.IsRegular() && f.Content == nil:
 			return fmt.Errorf("file %q has no content", f.Path)
@@ -140,12 +164,25 @@ func CheckFiles(files []File) error {
 		default:
 			return fmt.Errorf("file %q has the unknown type %q", f.Path, f.Type)
 		}
-		kinds[f.Path] = f.Type
 	}
-	for _, f := range sorted {
-		for d := path.Dir(f.Path); d != "/"; d = path.Dir(d) {
-			if t, ok := kinds[d]; ok && t != Dir {
-				return fmt.Errorf("path %q is below %q, which is a %s", f.Path, d, t)
+	above := make(map[string]string) // folder: a file below it
+	last := ""
+	for i := range files {
+		p := files[i].Path
+		if dir := p[:strings.LastIndexByte(p, '/')]; dir != last {
+			last = dir
+			for d := dir; d != ""; d = d[:strings.LastIndexByte(d, '/')] {
+				if _, ok := above[d]; ok {
+					break
+				}
+				above[d] = p
+			}
+		}
+	}
+	for i := range files {
+		if f := &files[i]; f.Type != Dir {
+			if below, ok := above[f.Path]; ok {
+				return fmt.Errorf("path %q is below %q, which is a %s", below, f.Path, f.Type)
 			}
 		}
 	}
@@ -248,17 +285,48 @@ func (b fileBlob) Open() (io.ReadCloser, error) {
 // instead of copy.
 func (b fileBlob) Path() string { return b.name }
 
-// Held returns the content of a Blob that Bytes made: it is what Ref names, and
-// need not be read to know it.
-func Held(b Blob) (content []byte, ok bool) {
-	bb, ok := b.(bytesBlob)
-	return bb.b, ok
+// Parts returns what parts hold, one behind the other, as a Blob. ref must be
+// theirs: they are not hashed again.
+func Parts(ref Ref, parts [][]byte) Blob { return partsBlob{ref, parts} }
+
+type partsBlob struct {
+	ref   Ref
+	parts [][]byte
+}
+
+func (b partsBlob) Ref() Ref { return b.ref }
+
+func (b partsBlob) Open() (io.ReadCloser, error) {
+	readers := make([]io.Reader, len(b.parts))
+	for i, p := range b.parts {
+		readers[i] = bytes.NewReader(p)
+	}
+	return io.NopCloser(io.MultiReader(readers...)), nil
+}
+
+// Held returns the content of a Blob that Bytes or Parts made: it is what Ref
+// names, and need not be read to know it.
+func Held(b Blob) (content [][]byte, ok bool) {
+	switch b := b.(type) {
+	case bytesBlob:
+		return [][]byte{b.b}, true
+	case partsBlob:
+		return b.parts, true
+	}
+	return nil, false
 }
 
 // ReadAll returns the content of b.
 func ReadAll(b Blob) ([]byte, error) {
 	if held, ok := Held(b); ok {
-		return held, nil
+		if len(held) == 1 {
+			return held[0], nil
+		}
+		all := make([]byte, 0, b.Ref().Size)
+		for _, p := range held {
+			all = append(all, p...)
+		}
+		return all, nil
 	}
 	r, err := b.Open()
 	if err != nil {

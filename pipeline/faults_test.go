@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -122,6 +123,10 @@ func directory(t *testing.T, ordered bool) place {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return directoryOf(t, d, root)
+}
+
+func directoryOf(t *testing.T, d publish.Destination, root string) place {
 	return place{d, func() map[string][]byte {
 		files := make(map[string][]byte)
 		err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
@@ -213,60 +218,91 @@ func TestAReleaseThatFailedIsRepairedByTheNext(t *testing.T) {
 	}
 }
 
-// TestAWriteThatFailedIsRepairedByTheNext makes single files of a commit
-// unreadable: the tree stays as it was where directories are exchanged, and the
-// same release again leaves what a clean run leaves anywhere.
+// TestAWriteThatFailedIsRepairedByTheNext makes every single write of a commit
+// fail, both before it was done and right after: the tree stays as it was where
+// directories are exchanged, and the same release again leaves what a clean run
+// leaves anywhere.
 func TestAWriteThatFailedIsRepairedByTheNext(t *testing.T) {
 	for _, name := range []string{"directory", "directory in place"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ordered := name == "directory in place"
 			want := clean(t, places[name])
+			last := len(releases) - 2
+			before := t.TempDir() // the tree and what is beside it
+			dst, err := dir.Open(filepath.Join(before, "tree"), dir.Options{NoSync: true, Ordered: ordered})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := &broken{Destination: dst}
+			for i := range last {
+				if err := release(t, i, b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var change publish.Change // what the last release makes of it
+			base := ""
+			b.commit = func(_ context.Context, on string, c *publish.Change) (string, error) {
+				base, change = on, *c
+				for i, f := range c.Put { // packages lie in the folder of this run
+					text, err := formats.ReadAll(f.Blob)
+					if err != nil {
+						return "", err
+					}
+					change.Put[i].Blob = formats.Bytes(text)
+				}
+				return "", publishtest.ErrInjected
+			}
+			if err := release(t, last, b); !errors.Is(err, publishtest.ErrInjected) {
+				t.Fatal(err)
+			}
 			failed := 0
-			const step = 17 // every file takes minutes
-			for n := 0; ; n += step {
-				p := places[name](t)
-				b := &broken{Destination: p.dst}
-				last := len(releases) - 2
-				for i := range last {
-					if err := release(t, i, b); err != nil {
+			for n := range change.Put {
+				for _, done := range []bool{false, true} {
+					at := t.TempDir()
+					if err := os.CopyFS(at, os.DirFS(before)); err != nil {
 						t.Fatal(err)
 					}
-				}
-				files := 0
-				b.commit = func(ctx context.Context, base string, c *publish.Change) (string, error) {
-					if files = len(c.Put); n < files {
-						ref := c.Put[n].Blob.Ref()
-						for j, f := range c.Put { // of equal files one is read
-							if f.Blob.Ref() == ref {
-								c.Put[j].Blob, c.Put[j].From = unreadable{f.Blob}, ""
+					dst, err := dir.Open(filepath.Join(at, "tree"), dir.Options{NoSync: true, Ordered: ordered})
+					if err != nil {
+						t.Fatal(err)
+					}
+					p := directoryOf(t, dst, filepath.Join(at, "tree"))
+					ctx, cancel := context.WithCancelCause(context.Background())
+					faulty := change
+					faulty.Put = slices.Clone(change.Put)
+					ref := faulty.Put[n].Blob.Ref()
+					for j, f := range faulty.Put { // of equal files one is written
+						if f.Blob.Ref() == ref {
+							faulty.Put[j].From = ""
+							faulty.Put[j].Blob = unreadable{f.Blob}
+							if done {
+								faulty.Put[j].Blob = lastWords{f.Blob, func() { cancel(publishtest.ErrInjected) }}
 							}
 						}
 					}
-					return p.dst.Commit(ctx, base, c)
-				}
-				err := release(t, last, b)
-				if n >= files {
-					if err != nil || failed == 0 {
-						t.Fatalf("%d of %d writes failed, the last release: %v", failed, files, err)
+					_, err = dst.Commit(ctx, base, &faulty)
+					cancel(nil)
+					switch {
+					case errors.Is(err, publishtest.ErrInjected):
+						failed++
+						if d := differences(p.files(), want[last-1]); d != "" && !ordered {
+							t.Errorf("write %d failed (done: %v) and the tree changed:\n%s", n, done, d)
+						}
+					case err != nil || !done: // a process may die after its last write: then all is there
+						t.Fatalf("write %d of %d (done: %v): %v, want the injected fault", n, len(change.Put), done, err)
 					}
-					return
-				}
-				if err != nil && !errors.Is(err, publishtest.ErrInjected) {
-					t.Fatalf("file %d: %v, want the injected fault", n, err)
-				}
-				if err != nil { // else the place had the content already
-					failed++
-				}
-				if err != nil && name == "directory" {
-					if d := differences(p.files(), want[last-1]); d != "" {
-						t.Errorf("file %d could not be written and the tree changed:\n%s", n, d)
+					if err := release(t, last, dst); err != nil {
+						t.Fatalf("write %d (done: %v): again: %v", n, done, err)
+					}
+					if d := differences(p.files(), want[last]); d != "" {
+						t.Errorf("after a fault at write %d of %s (done: %v) the tree is not what a clean run leaves:\n%s", n, change.Put[n].Path, done, d)
 					}
 				}
-				if err := release(t, last, b); err != nil {
-					t.Fatalf("file %d: again: %v", n, err)
-				}
-				if d := differences(p.files(), want[last]); d != "" {
-					t.Errorf("after a fault at file %d the tree is not what a clean run leaves:\n%s", n, d)
-				}
+			}
+			t.Logf("%d writes, %d faults", len(change.Put), failed)
+			if failed < len(change.Put)+len(change.Put)/2 {
+				t.Errorf("only %d faults in %d writes", failed, len(change.Put))
 			}
 		})
 	}
@@ -275,3 +311,24 @@ func TestAWriteThatFailedIsRepairedByTheNext(t *testing.T) {
 type unreadable struct{ formats.Blob }
 
 func (unreadable) Open() (io.ReadCloser, error) { return nil, publishtest.ErrInjected }
+
+// lastWords is content after whose last byte the program dies.
+type lastWords struct {
+	formats.Blob
+	die func()
+}
+
+func (b lastWords) Open() (io.ReadCloser, error) {
+	r, err := b.Blob.Open()
+	return dying{r, b.die}, err
+}
+
+type dying struct {
+	io.ReadCloser
+	die func()
+}
+
+func (d dying) Close() error {
+	d.die()
+	return d.ReadCloser.Close()
+}

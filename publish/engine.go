@@ -130,7 +130,13 @@ func attempt(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Op
 	if err != nil {
 		return nil, err
 	}
-	res, err := prepare(ctx, dst, head, repos, edit, o)
+	var early Stage
+	if s, ok := dst.(Stager); ok && head != "" && !o.DryRun {
+		if early = s.Stage(ctx); early != nil {
+			defer early.Close()
+		}
+	}
+	res, err := prepare(ctx, dst, head, early, repos, edit, o)
 	if err != nil {
 		// A place that keeps no old versions gives a mix where another publisher
 		// was faster; what was read then means nothing.
@@ -150,12 +156,13 @@ func attempt(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Op
 }
 
 // prepare makes the change that edit is on a version.
-func prepare(ctx context.Context, dst Destination, head string, repos []Repo, edit Edit, o Options) (*Result, error) {
+func prepare(ctx context.Context, dst Destination, head string, early Stage, repos []Repo, edit Edit, o Options) (*Result, error) {
 	base, err := readState(ctx, dst, head, o.Verify)
 	if err != nil {
 		return nil, err
 	}
 	t := newTxn(dst, head, base, repos, o)
+	t.early = early
 	if err := t.edit(ctx, edit); err != nil {
 		return nil, err
 	}
@@ -168,6 +175,8 @@ type txn struct {
 	o    Options
 	base *state // never nil
 	at   int64
+
+	early Stage // nil where the destination has none
 
 	repos   []*repoTxn
 	content map[string]File // packages to put, by path

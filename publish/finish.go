@@ -83,7 +83,7 @@ func boolCompare(a, b bool) int {
 
 // finishRepo renders the changed partitions and roots of a repository.
 func (t *txn) finishRepo(ctx context.Context, r *repoTxn, refresh bool, serial int64, c *Change) (*repoState, bool, error) {
-	b := &builder{loader: t.loader, repo: r.Repo, base: r.state}
+	b := &builder{loader: t.loader, repo: r.Repo, base: r.state, early: t.early}
 	out := &repoState{Name: r.Name(), Settings: r.settings}
 	dirty := make(map[string]bool)
 	builts := make(map[string][]Built)

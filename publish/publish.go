@@ -39,6 +39,24 @@ type Destination interface {
 	Commit(ctx context.Context, base string, c *Change) (version string, err error)
 }
 
+// Stager is a Destination that can begin to store content before the change is
+// known that it is part of: while indexes are hashed and signed, the disk works.
+type Stager interface {
+	// Stage returns nil where it does not pay.
+	Stage(ctx context.Context) Stage
+}
+
+// Stage holds content that the next Commit may use. It may be used concurrently.
+type Stage interface {
+	// Put begins to store what parts hold, one behind the other; parts must not
+	// change until Close. The function it returns is told their Ref once that is
+	// known: a Commit of a File with this Ref then takes what is stored. Failures
+	// are forgotten: such a file is written by the Commit.
+	Put(parts [][]byte) (is func(formats.Ref))
+	// Close ends it and removes what no Commit took.
+	Close()
+}
+
 // Change is what turns one version of a tree into the next.
 type Change struct {
 	Message string

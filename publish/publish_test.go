@@ -466,6 +466,57 @@ func TestForgedTreesAreRefused(t *testing.T) {
 	})
 }
 
+// Whichever of an index's files were changed from outside, and however, nothing
+// of them is taken over.
+func TestChangedIndexesAreMadeAnew(t *testing.T) {
+	var ps []publish.Package
+	for i := range 700 {
+		ps = append(ps, publishtest.ToyPackage(fmt.Sprintf("p%04d", i), "1", "x86"))
+	}
+	late := add("stable", publishtest.ToyPackage("p0300", "2", "x86"))
+	damages := map[string]func([]byte) []byte{
+		"front":  func(b []byte) []byte { b[30] ^= 1; return b },
+		"back":   func(b []byte) []byte { b[len(b)-40] ^= 1; return b },
+		"cut":    func(b []byte) []byte { return b[:len(b)/2] },
+		"longer": func(b []byte) []byte { return append(b, b...) },
+		"other":  func(b []byte) []byte { return bytes.Repeat([]byte{'x'}, len(b)) },
+		"gone":   func([]byte) []byte { return nil },
+	}
+	for _, forms := range [][]publish.Form{{publish.Plain, publish.Gzip, publish.Zstd}, {publish.Gzip}, {publish.Zstd, publish.Gzip}, {publish.Plain}} {
+		repo := &publishtest.Toy{Label: "toys", Channels: []string{"stable"}, Forms: forms}
+		do := func(m *publishtest.Mem, e publish.Edit) {
+			t.Helper()
+			if _, err := publish.Publish(ctx, m, []publish.Repo{repo}, e, options()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		name := func(f publish.Form) string { return "lists/stable/x86/list" + string(f) }
+		want := new(publishtest.Mem)
+		do(want, add("stable", ps...))
+		do(want, late)
+		for which := 1; which < 1<<len(forms); which++ {
+			for kind, damage := range damages {
+				m := new(publishtest.Mem)
+				do(m, add("stable", ps...))
+				for i, f := range forms {
+					if which>>i&1 == 1 {
+						m.Set(name(f), damage(bytes.Clone(m.Read(name(f)))))
+					}
+				}
+				do(m, late)
+				for _, f := range forms {
+					if !bytes.Equal(m.Read(name(f)), want.Read(name(f))) {
+						t.Errorf("forms %q, damage %q to %b: %s is not what it should be", forms, kind, which, name(f))
+					}
+				}
+				if err := publish.Check(ctx, m, []publish.Repo{repo}, verify, publish.CheckOptions{}); err != nil {
+					t.Errorf("forms %q, damage %q to %b: %v", forms, kind, which, err)
+				}
+			}
+		}
+	}
+}
+
 func flip(m *publishtest.Mem, path string, at int) {
 	b := bytes.Clone(m.Read(path))
 	b[at] ^= 1

@@ -302,8 +302,12 @@ func readFile(ctx context.Context, dst Destination, version, path string, limit 
 	}
 	defer r.Close()
 	// The limit is the length, where that is known; a wrong state must not make
-	// this take gigabytes.
-	b := bytes.NewBuffer(make([]byte, 0, min(limit, 32<<20)+bytes.MinRead))
+	// this take gigabytes, nor the largest there may be cost a clean page each.
+	size := min(limit, 32<<20)
+	if limit == maxStateSize {
+		size = 64 << 10
+	}
+	b := bytes.NewBuffer(make([]byte, 0, size+bytes.MinRead))
 	if _, err := b.ReadFrom(io.LimitReader(r, limit+1)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, err)
 	}
@@ -320,9 +324,13 @@ func readRef(ctx context.Context, dst Destination, version, path string, ref for
 		return nil, err
 	}
 	if got := formats.Bytes(b).Ref(); got != ref {
-		return nil, fmt.Errorf("read %s: %w: it is %d bytes with SHA-256 %s, want %d with %s", path, errChanged, got.Size, got.SHA256, ref.Size, ref.SHA256)
+		return nil, changed(path, got, ref)
 	}
 	return b, nil
+}
+
+func changed(path string, got, want formats.Ref) error {
+	return fmt.Errorf("read %s: %w: it is %d bytes with SHA-256 %s, want %d with %s", path, errChanged, got.Size, got.SHA256, want.Size, want.SHA256)
 }
 
 // treeBlob is a file of a version, read when opened.

@@ -38,10 +38,10 @@ type fileList struct {
 }
 
 func newFileList(files []formats.File, mtime uint32) (*fileList, error) {
-	if err := formats.CheckFiles(files); err != nil {
+	l := &fileList{files: formats.SortFiles(files), mtime: mtime}
+	if err := formats.CheckFiles(l.files); err != nil {
 		return nil, err
 	}
-	l := &fileList{files: formats.SortFiles(files), mtime: mtime}
 	for i := range l.files {
 		f := &l.files[i]
 		if len(f.Path) > maxPath {

@@ -18,16 +18,19 @@ var shared = []string{
 // name, and all below: rpm makes folders for files that lie in them, but removes
 // only those that a package lists. dpkg and pacman need no list.
 func ownFolders(name string, files []formats.File) []formats.File {
-	listed := make(map[string]bool, len(files))
-	for _, f := range files {
-		listed[f.Path] = true
+	listed := make(map[string]bool) // folders
+	for i := range files {
+		if f := &files[i]; f.Type == formats.Dir {
+			listed[f.Path] = true
+		}
 	}
 	out := slices.Clip(files) // the caller's stay as they are
 	own := make([]string, len(shared))
 	for i, s := range shared {
 		own[i] = s + "/" + name + "/"
 	}
-	for _, f := range files {
+	for k := range files {
+		f := &files[k]
 		for i, o := range own {
 			if !strings.HasPrefix(f.Path, o) {
 				continue

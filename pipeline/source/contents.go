@@ -14,13 +14,10 @@ import (
 	"github.com/distropack/distropack/pipeline/each"
 )
 
-// alwaysIgnored never reach a package, wherever they lie.
-var alwaysIgnored = []string{".git", ".env", ".env.*", "node_modules", ".DS_Store"}
-
 // Contents turns the contents of a package into the files of one format and
 // platform.
 func (s *Slots) Contents(ctx context.Context, p *config.Project, pkg *config.Package, format string, platform formats.Platform) ([]formats.File, error) {
-	e := &expander{s: s, ctx: ctx, platform: platform, ignore: slices.Concat(alwaysIgnored, p.Ignore), values: Values(platform, s.Release.Version, s.Release.Tag)}
+	e := &expander{s: s, ctx: ctx, platform: platform, ignore: newIgnored(p.Ignore), values: Values(platform, s.Release.Version, s.Release.Tag)}
 	var errs []error
 	seen := make(map[string]config.Pos)
 	for i := range pkg.Contents {
@@ -79,7 +76,7 @@ type expander struct {
 	s        *Slots
 	ctx      context.Context
 	platform formats.Platform
-	ignore   []string
+	ignore   *ignored
 	values   map[string]string
 	files    []formats.File
 }
@@ -131,14 +128,14 @@ func (e *expander) content(c *config.Content) ([]formats.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	one := func(_ context.Context, w wanted) (formats.File, error) {
+	one := func(w wanted, m *many) (formats.File, error) {
 		f := base
 		f.Path = path.Clean(w.to)
 		name := w.name
 		if w.isFile {
 			var found fs.FileMode
 			var err error
-			f.Content, found, err = tree.file(name, true)
+			f.Content, found, err = tree.file(name, true, m)
 			f.Mode = firstMode(mode, found)
 			return f, err
 		}
@@ -159,12 +156,12 @@ func (e *expander) content(c *config.Content) ([]formats.File, error) {
 			return f, fmt.Errorf("%s is a %s: only files, folders and links can be packaged", name, kind(st.Mode()))
 		}
 		f.Mode = firstMode(mode, st.Mode())
-		f.Content, _, err = tree.file(name, true)
+		f.Content, _, err = tree.file(name, true, nil)
 		return f, err
 	}
 	var all []wanted
 	for _, m := range matches {
-		if e.ignored(m) {
+		if e.ignore.matches(m) {
 			if len(matches) == 1 && m == src {
 				return nil, fmt.Errorf("%s is on the list of ignored files: it never reaches a package", m)
 			}
@@ -185,11 +182,12 @@ func (e *expander) content(c *config.Content) ([]formats.File, error) {
 			all = append(all, wanted{m, to, false})
 			continue
 		}
+		top, clean := cutTop(m, src, prefix), strings.TrimSuffix(path.Clean(dst), "/")
 		err = fs.WalkDir(tree.FS, m, func(name string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return escape(err)
 			}
-			if e.ignored(name) {
+			if e.ignore.matchesLast(name) {
 				if d.IsDir() {
 					return fs.SkipDir
 				}
@@ -198,7 +196,7 @@ func (e *expander) content(c *config.Content) ([]formats.File, error) {
 			if d.IsDir() {
 				return nil
 			}
-			all = append(all, wanted{name, path.Join(dst, strings.TrimPrefix(strings.TrimPrefix(name, cutTop(m, src, prefix)), "/")), d.Type().IsRegular()})
+			all = append(all, wanted{name, clean + "/" + strings.TrimPrefix(strings.TrimPrefix(name, top), "/"), d.Type().IsRegular()})
 			return nil
 		})
 		if err != nil {
@@ -208,13 +206,49 @@ func (e *expander) content(c *config.Content) ([]formats.File, error) {
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%s: no file is there", c.Src)
 	}
-	files, errs := each.Do(e.ctx, each.Limits{}, true, all, nil, one)
+	// The files of one folder are read together.
+	groups := byFolder(all)
+	files := make([]formats.File, len(all))
+	_, errs := each.Do(e.ctx, each.Limits{}, true, groups, nil, func(ctx context.Context, g group) (struct{}, error) {
+		var together *many
+		if fsys, ok := tree.FS.(manyFS); ok && g.to-g.from > 1 {
+			if together = fsys.openMany(path.Dir(all[g.from].name)); together != nil {
+				defer together.close()
+			}
+		}
+		for i := g.from; i < g.to; i++ {
+			if err := ctx.Err(); err != nil {
+				return struct{}{}, err
+			}
+			var err error
+			if files[i], err = one(all[i], together); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, nil
+	})
 	for _, err := range errs { // the first is enough: those after it may be its consequence
 		if err != nil && !errors.Is(err, context.Canceled) {
 			return nil, err
 		}
 	}
 	return files, e.ctx.Err()
+}
+
+// group is a range of wanted files.
+type group struct{ from, to int }
+
+// byFolder cuts all where the folder changes, and large folders in between, so
+// that there is something for every CPU.
+func byFolder(all []wanted) []group {
+	var groups []group
+	for i := range all {
+		if i == 0 || i-groups[len(groups)-1].from == 256 || !sameDir(all[i].name, all[i-1].name) {
+			groups = append(groups, group{i, i})
+		}
+		groups[len(groups)-1].to = i + 1
+	}
+	return groups
 }
 
 // wanted is a file of the project that goes into a package.
@@ -232,6 +266,11 @@ func firstMode(set config.Mode, found fs.FileMode) fs.FileMode {
 		return 0o755
 	}
 	return 0o644
+}
+
+func sameDir(a, b string) bool {
+	i, j := strings.LastIndexByte(a, '/'), strings.LastIndexByte(b, '/')
+	return i == j && a[:i+1] == b[:j+1]
 }
 
 // cutTop is what is cut off the names of files below the folder m: m itself where
@@ -290,20 +329,6 @@ func (e *expander) service(svc *config.Service, unit string, seen map[string]con
 	}
 	e.files = append(e.files, formats.File{Path: "/usr/lib/systemd/system/" + unit, Type: formats.Regular, Mode: 0o644, Content: b})
 	return nil
-}
-
-func (e *expander) ignored(name string) bool {
-	for _, p := range e.ignore {
-		if ok, _ := path.Match(p, name); ok {
-			return true
-		}
-		for _, part := range strings.Split(name, "/") {
-			if ok, _ := path.Match(p, part); ok {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // glob returns what a pattern matches, sorted, and the folder before its first

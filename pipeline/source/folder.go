@@ -54,8 +54,71 @@ func (f *folder) quick(name string) fs.File {
 	return file
 }
 
+// Sub implements fs.SubFS: files below name are read as fast.
+func (f *folder) Sub(name string) (fs.FS, error) {
+	if !fs.ValidPath(name) {
+		return nil, &fs.PathError{Op: "sub", Path: name, Err: fs.ErrInvalid}
+	}
+	if name == "." {
+		return f, nil
+	}
+	below, err := fs.Sub(struct{ fs.FS }{f}, name)
+	if err != nil {
+		return nil, err
+	}
+	return &subFolder{below, f, name}, nil
+}
+
+// subFolder is a folder of a folder. Links in it may lead anywhere in the root.
+type subFolder struct {
+	fs.FS
+	top  *folder
+	name string
+}
+
+// manyFS is a file system of which the files of one folder can be read together.
+type manyFS interface{ openMany(dir string) *many }
+
+func (s *subFolder) openMany(dir string) *many {
+	if !fs.ValidPath(dir) {
+		return nil
+	}
+	return s.top.openMany(path.Join(s.name, dir))
+}
+
+func (s *subFolder) ReadDir(dir string) ([]fs.DirEntry, error) {
+	if !fs.ValidPath(dir) {
+		return nil, &fs.PathError{Op: "readdir", Path: dir, Err: fs.ErrInvalid}
+	}
+	return s.top.ReadDir(path.Join(s.name, dir))
+}
+
+func (s *subFolder) Lstat(name string) (fs.FileInfo, error) { return s.top.Lstat(s.at(name)) }
+func (s *subFolder) Stat(name string) (fs.FileInfo, error)  { return s.top.Stat(s.at(name)) }
+func (s *subFolder) ReadLink(name string) (string, error)   { return s.top.ReadLink(s.at(name)) }
+
+// at is a name from the top; one that is not valid stays so.
+func (s *subFolder) at(name string) string {
+	if !fs.ValidPath(name) {
+		return name
+	}
+	return path.Join(s.name, name)
+}
+
+// ReadDir implements fs.ReadDirFS.
+func (f *folder) ReadDir(name string) ([]fs.DirEntry, error) { return f.readDir(name) }
+
+// entry is what a folder lists; what is more than its name and kind is asked of
+// the root.
+type entry struct {
+	fs.DirEntry
+	f   *folder
+	dir string
+}
+
+func (e entry) Info() (fs.FileInfo, error) { return e.f.Lstat(path.Join(e.dir, e.Name())) }
+
 // The rest is the root's.
-func (f *folder) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(f.files, name) }
-func (f *folder) Stat(name string) (fs.FileInfo, error)      { return fs.Stat(f.files, name) }
-func (f *folder) Lstat(name string) (fs.FileInfo, error)     { return fs.Lstat(f.files, name) }
-func (f *folder) ReadLink(name string) (string, error)       { return fs.ReadLink(f.files, name) }
+func (f *folder) Stat(name string) (fs.FileInfo, error)  { return fs.Stat(f.files, name) }
+func (f *folder) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(f.files, name) }
+func (f *folder) ReadLink(name string) (string, error)   { return fs.ReadLink(f.files, name) }

@@ -40,13 +40,13 @@ const (
 
 // Blob returns the content of a regular file.
 func (t *Tree) Blob(name string) (formats.Blob, error) {
-	b, _, err := t.file(name, false)
+	b, _, err := t.file(name, false, nil)
 	return b, err
 }
 
 // file returns a regular file's content and mode. isFile says that it is known to
-// be one.
-func (t *Tree) file(name string, isFile bool) (formats.Blob, fs.FileMode, error) {
+// be one; m, where not nil, has its folder open.
+func (t *Tree) file(name string, isFile bool, m *many) (formats.Blob, fs.FileMode, error) {
 	t.mu.Lock()
 	b, ok := t.blobs[name]
 	if !ok {
@@ -57,7 +57,7 @@ func (t *Tree) file(name string, isFile bool) (formats.Blob, fs.FileMode, error)
 		t.blobs[name] = b
 	}
 	t.mu.Unlock()
-	b.once.Do(func() { b.err = b.read(t, isFile) })
+	b.once.Do(func() { b.err = b.read(t, isFile, m) })
 	switch {
 	case b.err != nil:
 		return nil, 0, b.err
@@ -88,7 +88,17 @@ type treeBlob struct {
 	err  error
 }
 
-func (b *treeBlob) read(t *Tree, isFile bool) error {
+func (b *treeBlob) read(t *Tree, isFile bool, m *many) error {
+	if m != nil {
+		limit := int64(small)
+		if t.Limit > 0 {
+			limit = min(limit, t.Limit)
+		}
+		if content, mode, ok := m.read(path.Base(b.name), limit); ok && t.hold(int64(len(content))) {
+			b.held, b.mode = formats.Bytes(content), mode
+			return nil
+		}
+	}
 	if !isFile { // before it is opened: a pipe would wait for its writer
 		st, err := fs.Stat(b.fsys, b.name)
 		if err != nil {

@@ -55,7 +55,9 @@ type Packer struct {
 
 	out     *os.File // the runs, one behind the other
 	outLen  int64
-	pending bytes.Buffer
+	pending *bytes.Buffer
+	running []chan compressed // the runs that are being compressed, in order
+	spare   []*bytes.Buffer
 	pieces  []piece
 	crc     uint32
 	plain   int64
@@ -75,7 +77,7 @@ func New(ctx context.Context, codec Codec, scratch *formats.Scratch) (*Packer, e
 	if err != nil {
 		return nil, err
 	}
-	return &Packer{ctx: ctx, codec: codec, scratch: scratch, out: out}, nil
+	return &Packer{ctx: ctx, codec: codec, scratch: scratch, out: out, pending: new(bytes.Buffer)}, nil
 }
 
 // Write gathers b.
@@ -118,7 +120,7 @@ func (p *Packer) Blob(b formats.Blob) error {
 		}
 		return nil
 	}
-	if err := p.flush(); err != nil {
+	if err := p.settle(); err != nil {
 		return err
 	}
 	name, size, err := p.scratch.Once(p.ctx, string(p.codec)+" "+ref.SHA256.String(), func(w io.Writer) error {
@@ -196,29 +198,73 @@ func (p *Packer) fail(err error) error {
 	return err
 }
 
-// flush compresses what is pending into a piece.
+// atOnce is how many runs are compressed while more is gathered.
+const atOnce = 2
+
+// compressed is a run that was compressed.
+type compressed struct {
+	plain  *bytes.Buffer
+	packed bytes.Buffer
+	crc    uint32
+	err    error
+}
+
+// flush begins to compress what is pending into a piece.
 func (p *Packer) flush() error {
-	if p.pending.Len() == 0 || p.err != nil {
-		return p.err
+	if err := p.wait(atOnce - 1); err != nil || p.pending.Len() == 0 {
+		return err
 	}
 	if err := p.ctx.Err(); err != nil {
 		return p.fail(err)
 	}
-	count := &counter{w: p.out}
-	cw, err := p.compressor(count)
-	if err == nil {
-		_, err = cw.Write(p.pending.Bytes())
+	c := compressed{plain: p.pending}
+	p.pending = new(bytes.Buffer)
+	if n := len(p.spare); n > 0 {
+		p.pending, p.spare = p.spare[n-1], p.spare[:n-1]
 	}
-	if err == nil {
-		err = cw.finish()
-	}
-	if err != nil {
-		return p.fail(err)
-	}
-	p.add(piece{"", p.outLen, count.n}, crc32.ChecksumIEEE(p.pending.Bytes()), int64(p.pending.Len()))
-	p.outLen += count.n
-	p.pending.Reset()
+	done := make(chan compressed, 1)
+	p.running = append(p.running, done)
+	go func() {
+		var cw compressor
+		if cw, c.err = p.compressor(&c.packed); c.err == nil {
+			_, c.err = cw.Write(c.plain.Bytes())
+			c.err = errors.Join(c.err, cw.finish())
+		}
+		c.crc = crc32.ChecksumIEEE(c.plain.Bytes())
+		done <- c
+	}()
 	return nil
+}
+
+// wait adds the runs that are being compressed, until at most n are left.
+func (p *Packer) wait(n int) error {
+	for len(p.running) > n {
+		c := <-p.running[0]
+		p.running = p.running[1:]
+		if c.err == nil && p.err == nil {
+			_, c.err = p.out.Write(c.packed.Bytes())
+		}
+		if c.err != nil && p.err == nil {
+			p.err = c.err
+		}
+		if p.err != nil {
+			continue
+		}
+		size := int64(c.packed.Len())
+		p.add(piece{"", p.outLen, size}, c.crc, int64(c.plain.Len()))
+		p.outLen += size
+		c.plain.Reset()
+		p.spare = append(p.spare, c.plain)
+	}
+	return p.err
+}
+
+// settle makes pieces of all that was written.
+func (p *Packer) settle() error {
+	if err := p.flush(); err != nil {
+		return err
+	}
+	return p.wait(0)
 }
 
 func (p *Packer) add(pc piece, crc uint32, plain int64) {
@@ -293,7 +339,7 @@ func (p *Packer) compressor(w io.Writer) (compressor, error) {
 // Finish ends the output and returns it. After Finish the Packer takes no more
 // writes.
 func (p *Packer) Finish() (*Packed, error) {
-	if err := p.flush(); err != nil {
+	if err := p.settle(); err != nil {
 		return nil, err
 	}
 	if len(p.pieces) == 0 && p.codec == Zstd { // an empty file is no zstd stream
@@ -324,6 +370,7 @@ func (p *Packer) Finish() (*Packed, error) {
 
 // Abort gives up the output after an error.
 func (p *Packer) Abort() {
+	_ = p.wait(0)
 	p.err = errors.New("packer was given up")
 	p.out.Close()
 	os.Remove(p.out.Name())

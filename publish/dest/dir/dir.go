@@ -25,6 +25,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/publish"
@@ -37,9 +38,15 @@ type Dir struct {
 	say     func(string)
 	noSync  bool
 	ordered bool
+
+	mu     sync.Mutex
+	stages []*stage
 }
 
-var _ publish.Destination = (*Dir)(nil)
+var (
+	_ publish.Destination = (*Dir)(nil)
+	_ publish.Stager      = (*Dir)(nil)
+)
 
 // Options of a Dir. The zero value is for production.
 type Options struct {
@@ -123,6 +130,7 @@ func (d *Dir) Commit(ctx context.Context, base string, c *publish.Change) (versi
 	if d.ordered || d.knownOrdered() {
 		return d.commitOrdered(ctx, c)
 	}
+	d.removeAbandoned()
 	spare, err := d.prepare(ctx, base)
 	if err != nil {
 		return "", err

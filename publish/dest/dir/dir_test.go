@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/publish"
@@ -206,5 +207,50 @@ func TestNextPublishRepairsAnInterruptedOne(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a stage has stored is what the commit puts into the tree; what no commit
+// takes goes, and so does what a publish left that died.
+func TestStagedContentIsTakenByTheCommit(t *testing.T) {
+	d, root := open(t)
+	commit(t, d, put(publish.StatePath, "1"))
+	side := filepath.Join(filepath.Dir(root), ".tree.distropack")
+	dead := filepath.Join(side, "stage-dead")
+	if err := os.Mkdir(dead, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-2 * abandoned)
+	if err := os.Chtimes(dead, old, old); err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	s := d.Stage(ctx)
+	text := []byte("staged content")
+	ref := formats.Bytes(text).Ref()
+	s.Put([][]byte{text[:6], text[6:]})(ref)
+	s.Put([][]byte{[]byte("never used")})(formats.Bytes([]byte("never used")).Ref())
+	s.Put([][]byte{[]byte("never named")})
+	before, err := os.Stat(d.staged(ref))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := put(publish.StatePath, "2", "b", "other")
+	c.Put = append(c.Put, publish.File{Path: "a", Blob: formats.Bytes(text)})
+	commit(t, d, c)
+	s.Close()
+	after, err := os.Stat(filepath.Join(root, "a"))
+	if err != nil || !os.SameFile(before, after) {
+		t.Errorf("the tree has another file than the stage, %v", err)
+	}
+	check(t, root, "a", string(text))
+	check(t, root, "b", "other")
+	if left, _ := filepath.Glob(filepath.Join(side, "stage-*")); len(left) > 0 {
+		t.Errorf("left behind: %q", left)
+	}
+	commit(t, d, put(publish.StatePath, "3"))
+	check(t, root, "a", string(text))
+	if name := d.staged(ref); name != "" {
+		t.Errorf("after Close, %s is still taken", name)
 	}
 }

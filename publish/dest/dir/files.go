@@ -141,6 +141,11 @@ func (d *Dir) put(root string, f publish.File, sync syncing) error {
 			return replaceByLink(from, to)
 		}
 	}
+	if name := d.staged(ref); name != "" {
+		if err := replaceByLink(name, to); err == nil {
+			return nil
+		}
+	}
 	return write(to, f.Blob, sync)
 }
 
@@ -156,11 +161,19 @@ func temp(name string) string {
 	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".part")
 }
 
-func write(name string, blob formats.Blob, sync syncing) (err error) {
+func write(name string, blob formats.Blob, sync syncing) error {
 	part := temp(name)
+	if err := writeFile(part, blob, sync); err != nil {
+		return err
+	}
+	return os.Rename(part, name)
+}
+
+// writeFile writes a file in place; after an error there is none.
+func writeFile(part string, blob formats.Blob, sync syncing) (err error) {
 	w, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(part), 0o755); err != nil {
 			return err
 		}
 		w, err = os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
@@ -177,10 +190,7 @@ func write(name string, blob formats.Blob, sync syncing) (err error) {
 	if err == nil && sync == syncEach {
 		err = w.Sync()
 	}
-	if err := errors.Join(err, w.Chmod(0o644), w.Close()); err != nil {
-		return err
-	}
-	return os.Rename(part, name)
+	return errors.Join(err, w.Chmod(0o644), w.Close())
 }
 
 var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
@@ -188,9 +198,13 @@ var buffers = sync.Pool{New: func() any { return new([64 << 10]byte) }}
 // copyTo writes content and checks that it is what its Ref says: a file may have
 // changed since it was hashed.
 func copyTo(w io.Writer, blob formats.Blob) error {
-	if b, ok := formats.Held(blob); ok {
-		_, err := w.Write(b)
-		return err
+	if parts, ok := formats.Held(blob); ok {
+		for _, b := range parts {
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	r, err := blob.Open()
 	if err != nil {

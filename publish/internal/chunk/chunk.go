@@ -135,35 +135,43 @@ func Unpack(text []byte, c Codec, packed []byte) error {
 	return err
 }
 
-// Join returns the file made of pieces.
-func Join(c Codec, pieces []Piece) []byte {
-	size := int64(32)
-	for _, p := range pieces {
-		size += int64(len(p.Packed))
-	}
-	out := make([]byte, 0, size)
+// Join returns the file made of pieces, in parts that lie one behind the other.
+// The parts are the pieces' own bytes.
+func Join(c Codec, pieces []Piece) [][]byte {
+	var out [][]byte
 	if c == Gzip {
-		out = append(out, gzipHead...)
+		out = append(out, gzipHead)
 	}
 	var crc uint32
 	var plain int64
 	for _, p := range pieces {
-		out = append(out, p.Packed...)
+		out = Append(out, p.Packed)
 		crc = formats.CombineCRC32(crc, p.CRC, p.Plain)
 		plain += p.Plain
 	}
 	switch {
 	case c == Gzip:
-		out = append(out, 3, 0)
-		out = binary.LittleEndian.AppendUint32(out, crc)
-		out = binary.LittleEndian.AppendUint32(out, uint32(plain))
+		end := binary.LittleEndian.AppendUint32([]byte{3, 0}, crc)
+		out = append(out, binary.LittleEndian.AppendUint32(end, uint32(plain)))
 	case c == Zstd && len(out) == 0: // no frame at all is no zstd file
-		out = encoder().EncodeAll(nil, out)
-		if len(out) == 0 {
-			// EncodeAll gives nothing for nothing; this is a frame with one empty
-			// raw block: magic, single segment with content size 0, last block.
-			out = []byte{0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0}
-		}
+		// EncodeAll gives nothing for nothing; this is a frame with one empty raw
+		// block: magic, single segment with content size 0, last block.
+		out = append(out, []byte{0x28, 0xb5, 0x2f, 0xfd, 0x20, 0, 1, 0, 0})
 	}
 	return out
+}
+
+// Append adds b to parts. Where it lies right behind the last part in memory, as
+// neighbours do that are taken over from one file, that part grows instead.
+func Append(parts [][]byte, b []byte) [][]byte {
+	if len(b) == 0 {
+		return parts
+	}
+	if n := len(parts) - 1; n >= 0 {
+		if last := parts[n]; cap(last)-len(last) >= len(b) && &last[:len(last)+1][len(last)] == &b[0] {
+			parts[n] = last[:len(last)+len(b)]
+			return parts
+		}
+	}
+	return append(parts, b)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"hash/crc32"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -34,10 +35,36 @@ func TestJoinedPiecesAreOneFileForTheTools(t *testing.T) {
 			}
 			tool := map[Codec]string{Gzip: "gzip", Zstd: "zstd"}[c]
 			cmd := exec.Command(tool, "-dc")
-			cmd.Stdin = bytes.NewReader(Join(c, pieces))
+			cmd.Stdin = bytes.NewReader(slices.Concat(Join(c, pieces)...))
 			if out, err := cmd.Output(); err != nil || string(out) != want {
 				t.Errorf("%s of %d pieces: %d bytes, %v; want %d", tool, n, len(out), err, len(want))
 			}
 		}
+	}
+}
+
+func TestNeighboursInMemoryAreOnePart(t *testing.T) {
+	file := []byte("abcdefgh")
+	limited := file[4:6:6] // what lies behind it is not its own
+	for _, c := range []struct {
+		parts [][]byte
+		want  int
+	}{
+		{[][]byte{file[:2], file[2:5], file[5:]}, 1},
+		{[][]byte{file[:2], nil, file[2:5]}, 1},
+		{[][]byte{file[:2], file[3:5]}, 2},
+		{[][]byte{file[:2], []byte("XY"), file[4:6]}, 3},
+		{[][]byte{limited, file[6:]}, 2},
+	} {
+		var got [][]byte
+		for _, p := range c.parts {
+			got = Append(got, p)
+		}
+		if len(got) != c.want || string(slices.Concat(got...)) != string(slices.Concat(c.parts...)) {
+			t.Errorf("%q became %q, want %d parts", c.parts, got, c.want)
+		}
+	}
+	if string(file) != "abcdefgh" {
+		t.Errorf("the file is now %q", file)
 	}
 }
