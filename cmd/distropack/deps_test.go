@@ -46,7 +46,10 @@ var layers = []string{"formats", "publish", "pipeline", "action", "app", "cmd"}
 // doors are the only packages that may import a dependency.
 var doors = map[string][]string{
 	"github.com/goreleaser/nfpm":              {"formats/internal/nfpm"},
-	"github.com/go-git/":                      {"publish/dest/git"},
+	"github.com/go-git/":                      {"cmd/distropack"},
+	"golang.org/x/crypto/ssh":                 {"publish/dest/git", "publish/gittest"},
+	"github.com/aws/":                         {"publish/dest/bucket", "publish/buckettest"},
+	"github.com/getkin/kin-openapi":           {"publish/githubtest"},
 	"github.com/google/go-github":             {"publish/dest/release", "app/github"},
 	"github.com/bradleyfalzon/ghinstallation": {"app/github"},
 	"github.com/ProtonMail/go-crypto":         {"pipeline/keys"},
