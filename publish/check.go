@@ -73,6 +73,9 @@ func Check(ctx context.Context, dst Destination, repos []Repo, verify Verify, o 
 					continue
 				}
 				seen[rec.Path] = rec.Ref
+				if rec.URL != "" {
+					continue
+				}
 				bytes += rec.Ref.Size
 				if err := t.compare(ctx, rec.Path, rec.Ref, o.Deep); err != nil {
 					errs = append(errs, err)

@@ -50,6 +50,7 @@ type Addition struct {
 	Package
 	Channels []string
 	Path     string // where the package lies in the tree already, for adoption; "" lets the repositories place it
+	URL      string // where the package lies instead of the tree, for repositories that are Elsewhere; others do not list it
 }
 
 // Selection names packages; an empty field selects all.

@@ -52,6 +52,9 @@ func (p *lineParser) must(text string) {
 func (p *lineParser) record(r *Record) {
 	p.must(`{"path":`)
 	r.Path = p.text()
+	if p.next(`,"url":`) {
+		r.URL = p.text()
+	}
 	p.must(`,"ref":`)
 	r.Ref = p.ref()
 	if p.next(`,"project":`) {

@@ -13,7 +13,7 @@ import (
 var lines = []*Record{
 	{Path: "a", Meta: formats.Meta{Format: "deb", Name: "a", Version: "1", Arch: "all"}},
 	{
-		Path: "pool/h/hello_1.deb", Ref: formats.Bytes([]byte("x")).Ref(), Project: "hello", Version: "1.0.0", Added: 1_700_000_000,
+		Path: "pool/h/hello_1.deb", URL: "https://example.org/d?a=b&c", Ref: formats.Bytes([]byte("x")).Ref(), Project: "hello", Version: "1.0.0", Added: 1_700_000_000,
 		Beside: []BesideRef{{".sig", formats.Bytes(nil).Ref()}, {".asc", formats.Bytes([]byte("y")).Ref()}},
 		Meta: formats.Meta{Format: "deb", Name: "hello", Version: "1:1.0~rc.1-1", Arch: "amd64",
 			Fields: []formats.Field{{Key: "Package", Value: "hello"}, {Key: "Description", Value: "prints \"hello\" & <more>\n\täöü \\"}, {Key: "", Value: ""}},

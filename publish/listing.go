@@ -11,12 +11,15 @@ import (
 
 // add lists a package in a repository; ok is false if it does not serve it.
 func (t *txn) add(ctx context.Context, r *repoTxn, a Addition, channel string) (ok bool, err error) {
+	if e, can := r.Repo.(Elsewhere); a.URL != "" && !(can && e.ListsElsewhere()) {
+		return false, nil
+	}
 	places, err := r.Place(a.Meta, channel)
 	if err != nil {
 		return false, fmt.Errorf("repository %s: %w", r.Name(), err)
 	}
 	for _, place := range places {
-		rec := &Record{Path: place.Path, Ref: a.Blob.Ref(), Project: a.Project, Version: a.Version, Added: t.o.Time, Meta: readable(*a.Meta)}
+		rec := &Record{Path: place.Path, URL: a.URL, Ref: a.Blob.Ref(), Project: a.Project, Version: a.Version, Added: t.o.Time, Meta: readable(*a.Meta)}
 		if a.Path != "" && r.Name() == "apt" {
 			rec.Path = a.Path
 		}
@@ -27,7 +30,7 @@ func (t *txn) add(ctx context.Context, r *repoTxn, a Addition, channel string) (
 		if err != nil {
 			return true, err
 		}
-		if !isNew {
+		if !isNew || rec.URL != "" {
 			continue
 		}
 		t.putContent(File{Path: rec.Path, Class: Content, Blob: a.Blob})
@@ -76,7 +79,7 @@ func (t *txn) list(ctx context.Context, r *repoTxn, part string, rec *Record) (b
 	if err != nil {
 		return false, subject(err)
 	}
-	if !slices.Contains(refs, rec.Ref) {
+	if !slices.Contains(refs, rec.Ref) && rec.URL == "" {
 		t.bytes += rec.Ref.Size
 	}
 	delete(t.gone, rec.Path)
@@ -101,10 +104,10 @@ func (t *txn) unlist(ctx context.Context, r *repoTxn, p *partition, rec *Record)
 	if err != nil {
 		return err
 	}
-	if !slices.Contains(refs, rec.Ref) {
+	if !slices.Contains(refs, rec.Ref) && rec.URL == "" {
 		t.bytes -= rec.Ref.Size
 	}
-	if len(refs) > 0 { // as it is, or as it will be
+	if len(refs) > 0 || rec.URL != "" { // as it is, or as it will be; what is not here can't go
 		return nil
 	}
 	for _, path := range recordPaths(rec) {

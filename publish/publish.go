@@ -83,7 +83,8 @@ type File struct {
 
 // Record is one package in one partition of a repository.
 type Record struct {
-	Path    string       `json:"path"` // in the tree
+	Path    string       `json:"path"`          // in the tree
+	URL     string       `json:"url,omitempty"` // where the file lies instead, and what is beside it; "" for the tree
 	Ref     formats.Ref  `json:"ref"`
 	Project string       `json:"project,omitempty"`
 	Version string       `json:"version,omitempty"` // upstream's: "1.3.0-rc.1"
@@ -160,6 +161,13 @@ type Repo interface {
 	// Guide tells people and install.sh how to use the repository; nil where
 	// there is nothing to set up.
 	Guide(ctx context.Context, in *GuideInput) (*Guide, error)
+}
+
+// Elsewhere is a Repo whose clients can fetch packages from another address than
+// the tree's: it heeds Record.URL.
+type Elsewhere interface {
+	Repo
+	ListsElsewhere() bool
 }
 
 // Guides is a Repo that serves several clients: dnf's repository is zypper's too.
@@ -304,6 +312,7 @@ type RepoEnv struct {
 	URL         string // where the tree is served, without a trailing slash; "" if unknown
 	Channels    []string
 	Platforms   []formats.Platform // without formats.All
+	Servers     []string           // addresses of folders where packages lie that the tree does not hold
 	Keys        formats.Keys       // nil: nothing can be signed
 	Key         string             // the signing key's name; "" leaves indexes unsigned
 }

@@ -523,6 +523,45 @@ func flip(m *publishtest.Mem, path string, at int) {
 	m.Set(path, b)
 }
 
+// A package that lies elsewhere is listed where clients can fetch it, and is no
+// part of the tree.
+func TestPackagesThatLieElsewhere(t *testing.T) {
+	repo := &publishtest.Toy{Label: "toys", Channels: []string{"stable"}, Forms: []publish.Form{publish.Plain}, Remote: true}
+	e := add("stable", publishtest.ToyPackage("big", "1", "x86"))
+	e.Add[0].URL = "https://example.org/big"
+	m := new(publishtest.Mem)
+	if _, err := publish.Publish(ctx, m, []publish.Repo{toy()}, e, options()); err == nil {
+		t.Error("listed by a repository whose clients can't fetch it")
+	}
+	res, err := publish.Publish(ctx, m, []publish.Repo{repo}, e, options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range res.Change.Put {
+		if strings.HasPrefix(f.Path, "pool/") {
+			t.Errorf("%s is in the tree", f.Path)
+		}
+	}
+	if res.Bytes != 0 || len(res.Added) != 1 {
+		t.Errorf("%d bytes, added %v", res.Bytes, res.Added)
+	}
+	if again, err := publish.Publish(ctx, m, []publish.Repo{repo}, e, options()); err != nil || again.Changed {
+		t.Errorf("again: %v, %v", again, err)
+	}
+	if err := publish.Check(ctx, m, []publish.Repo{repo}, verify, publish.CheckOptions{Deep: true}); err != nil {
+		t.Error(err)
+	}
+	res, err = publish.Publish(ctx, m, []publish.Repo{repo}, publish.Edit{Remove: []publish.Selection{{Name: "big"}}}, options())
+	if err != nil || len(res.Removed) != 1 || res.Bytes != 0 {
+		t.Errorf("removed: %v, %v", res, err)
+	}
+	for range 4 {
+		if res, err = publish.Publish(ctx, m, []publish.Repo{repo}, publish.Edit{Refresh: true}, options()); err != nil || slices.ContainsFunc(res.Change.Delete, func(p string) bool { return strings.HasPrefix(p, "pool/") }) {
+			t.Errorf("deletes %v, %v", res.Change.Delete, err)
+		}
+	}
+}
+
 func TestOtherSettingsRenderEverythingAnew(t *testing.T) {
 	m := new(publishtest.Mem)
 	run(t, m, add("stable", publishtest.ToyPackage("a", "1", "x86")), options())

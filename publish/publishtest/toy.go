@@ -19,10 +19,14 @@ type Toy struct {
 	Label    string // part of the settings
 	Channels []string
 	Forms    []publish.Form
-	Pages    int // counts rendered pages; guard it yourself
+	Pages    int  // counts rendered pages; guard it yourself
+	Remote   bool // lists packages that lie elsewhere
 }
 
-var _ publish.Repo = (*Toy)(nil)
+// ListsElsewhere implements publish.Elsewhere.
+func (r *Toy) ListsElsewhere() bool { return r.Remote }
+
+var _ publish.Elsewhere = (*Toy)(nil)
 
 var toyArches = []string{"a64", "x86"}
 
