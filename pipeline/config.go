@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 
 	"github.com/distropack/distropack/pipeline/config"
@@ -27,7 +28,7 @@ func (r *run) config(context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrUsage, err)
 	}
-	r.project, err = config.Parse(name, b, config.Options{Env: r.Lookup, Formats: r.Formats, Clients: r.Repos})
+	r.project, err = config.Parse(name, b, config.Options{Env: r.Lookup, Formats: r.Formats, Clients: r.Repos, Places: r.Places})
 	if err != nil {
 		return err
 	}
@@ -44,7 +45,13 @@ func (r *run) oneSite() {
 	if len(r.project.Publish) > 0 {
 		s = r.project.Publish[0]
 	}
-	s.URL, s.Dir, s.Key = r.SiteURL, r.SiteDir, ""
+	s.URL, s.Dir, s.Key, s.Large = r.SiteURL, r.SiteDir, "", config.Large{}
+	s.Options = maps.Clone(s.Options)
+	for _, k := range r.Places { // the tree is tried here, not published
+		delete(s.Options, k.Name)
+	}
+	delete(s.Options, "tap")
+	r.project.GitHub = nil
 	r.project.Publish, r.project.Signing = []config.Site{s}, config.Signing{}
 }
 

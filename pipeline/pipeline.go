@@ -69,6 +69,7 @@ type Env struct {
 	Output   io.Writer    // what commands print; nil drops
 	Formats  []formats.Kind
 	Repos    []publish.RepoKind
+	Places   []publish.DestinationKind
 	Environ  []string                                      // of commands; what looks like a key is taken out
 	Lookup   func(name string) (string, bool)              // variables of the configuration
 	Open     func(dir string) (publish.Destination, error) // a site's folder

@@ -30,6 +30,13 @@ type Options struct {
 	Replace    bool  // take other bytes for a version that is published
 	DryRun     bool  // make the change, but do not commit it
 
+	// Pause is called before a change is made again after the n-th conflict, and may
+	// wait: many publishers would otherwise meet again and again. nil does not wait.
+	Pause func(ctx context.Context, n int) error
+	// Approve is asked before a change is committed; its error ends the publish. nil
+	// approves.
+	Approve func(*Result) error
+
 	// Site renders the files that no repository brings. Where SiteSettings is
 	// what the state remembers and no package changed, it is not called.
 	Site         func(ctx context.Context, v *View) ([]File, error)
@@ -117,6 +124,11 @@ func Publish(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Op
 	for n := 1; ; n++ {
 		res, err := attempt(ctx, dst, repos, edit, o)
 		if errors.Is(err, ErrConflict) && n < tries {
+			if o.Pause != nil {
+				if err := o.Pause(ctx, n); err != nil {
+					return nil, err
+				}
+			}
 			continue
 		}
 		if res != nil {
@@ -148,6 +160,11 @@ func attempt(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Op
 	}
 	if !res.Changed || o.DryRun {
 		return res, nil
+	}
+	if o.Approve != nil {
+		if err := o.Approve(res); err != nil {
+			return nil, err
+		}
 	}
 	res.Version, err = dst.Commit(ctx, head, res.Change)
 	if err != nil {

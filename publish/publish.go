@@ -17,6 +17,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/distropack/distropack/formats"
 )
@@ -55,6 +56,42 @@ type Stage interface {
 	Put(parts [][]byte) (is func(formats.Ref))
 	// Close ends it and removes what no Commit took.
 	Close()
+}
+
+// Prober is a Destination that can tell, before anything is built, whether it is
+// there and lets itself be written to.
+type Prober interface {
+	Probe(ctx context.Context) error
+}
+
+// Bounded is a Destination that can't hold everything.
+type Bounded interface {
+	Bounds() Bounds
+}
+
+// Bounds are sizes in bytes; 0 is no bound.
+type Bounds struct {
+	File  int64  // the largest file
+	Warn  int64  // of all packages, from which people are warned
+	Total int64  // of all packages, from which a publish is refused
+	Why   string // whose bounds they are, for messages
+}
+
+// DestinationKind makes a Destination from a section of a site.
+type DestinationKind struct {
+	Name    string // the section's: "git"
+	Options any    // pointer to the zero value of the options, for the schema
+	New     func(formats.Section, DestinationEnv) (Destination, error)
+}
+
+// DestinationEnv is what a Destination may use besides its options.
+type DestinationEnv struct {
+	Base   string                           // the folder that relative file names are below
+	URL    string                           // where the tree is served, without a trailing slash; "" if unknown
+	Temp   string                           // for temporary files; "" means the system's folder
+	Lookup func(name string) (string, bool) // variables of the environment
+	Now    time.Time
+	Say    func(string) // told what an operator should know
 }
 
 // Change is what turns one version of a tree into the next.

@@ -9,6 +9,7 @@ import (
 
 	formatsall "github.com/distropack/distropack/formats/all"
 	"github.com/distropack/distropack/pipeline/config"
+	destall "github.com/distropack/distropack/publish/dest/all"
 	repoall "github.com/distropack/distropack/publish/repo/all"
 )
 
@@ -19,7 +20,7 @@ func (a *app) cmdSchema() *cobra.Command {
 		Example: `  distropack schema > distropack.schema.json`,
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			b, err := config.Schema(formatsall.Kinds(), repoall.Kinds())
+			b, err := config.Schema(known())
 			if err != nil {
 				return err
 			}
@@ -27,6 +28,11 @@ func (a *app) cmdSchema() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// known is what a configuration may name.
+func known() config.Options {
+	return config.Options{Formats: formatsall.Kinds(), Clients: repoall.Kinds(), Places: destall.Kinds()}
 }
 
 // cmdDocs writes what is generated: docs/config.md and the manual pages.
@@ -37,11 +43,11 @@ func (a *app) cmdDocs() *cobra.Command {
 		Hidden: true,
 		Args:   cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			text, err := config.Markdown(formatsall.Kinds(), repoall.Kinds())
+			text, err := config.Markdown(known())
 			if err != nil {
 				return err
 			}
-			schema, err := config.Schema(formatsall.Kinds(), repoall.Kinds())
+			schema, err := config.Schema(known())
 			if err != nil {
 				return err
 			}

@@ -141,7 +141,9 @@ func (a *app) describe(o *repoFlags, tree string) (*config.Project, *config.Site
 	if err != nil {
 		return nil, nil, err
 	}
-	project, err := config.Parse(a.config, text, config.Options{Env: a.variable(p), Formats: formatsall.Kinds(), Clients: repoall.Kinds()})
+	co := known()
+	co.Env = a.variable(p)
+	project, err := config.Parse(a.config, text, co)
 	if err != nil {
 		return nil, nil, err
 	}

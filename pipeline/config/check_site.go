@@ -34,7 +34,7 @@ func (c *checker) publish() {
 
 func (c *checker) site(s *Site, n *node) {
 	clients := n.get("clients")
-	c.knownWords(clients, "client", s.Clients, c.opts.sectionNames(siteType))
+	c.knownWords(clients, "client", s.Clients, c.opts.clientNames())
 	switch v := n.get("url"); {
 	case v == nil && (clients == nil || len(s.Clients) > 0):
 		c.missing(n, "url", "where the tree will be served, such as https://example.org/hello; only a site with clients: [] needs none")
@@ -74,6 +74,44 @@ func (c *checker) site(s *Site, n *node) {
 			c.checkSection(o, kind.Name, kind.Options)
 		}
 	}
+	c.place(s, n)
+}
+
+// place checks where the tree lies.
+func (c *checker) place(s *Site, n *node) {
+	var first *node
+	if v := n.get("dir"); v != nil {
+		first = v
+	}
+	for _, kind := range c.opts.Places {
+		if o, ok := s.Options[kind.Name]; ok {
+			v := n.get(kind.Name)
+			if first != nil {
+				c.fail(v, "a site for each place", "the tree has another place at %d:%d", first.pos.Line, first.pos.Col)
+			}
+			first = v
+			c.checkSection(o, kind.Name, kind.Options)
+		}
+		if o, ok := s.Options["tap"]; ok && kind.Name == tapPlace {
+			c.checkSection(o, "tap", kind.Options)
+			if s.Clients != nil && !slices.Contains(s.Clients, "brew") {
+				c.fail(n.get("tap"), "add brew to clients, or remove it", "the site has no formula for a tap")
+			}
+		}
+	}
+	large := n.get("large")
+	if large == nil || large.kind != mapping {
+		return
+	}
+	if s.Large.Over < 0 {
+		c.fail(large.get("over"), "such as 95MB", "%s is not a size", large.get("over").shown())
+	}
+	if s.Large.To == "release" && c.root.get("github") == nil {
+		c.fail(large.get("to"), "add github: with the repository whose releases hold them", "there is no release")
+	}
+	if s.Large.To == "" {
+		c.missing(large, "to", "release")
+	}
 }
 
 // folder checks where the tree is written: two trees may neither be one nor lie
@@ -81,6 +119,9 @@ func (c *checker) site(s *Site, n *node) {
 func (c *checker) folder(s *Site, n *node, dirs map[string]Pos) {
 	at := n.get("dir")
 	dir := s.Dir
+	if at == nil && c.opts.placed(s) {
+		return
+	}
 	if at == nil {
 		if s.Site == "" {
 			return

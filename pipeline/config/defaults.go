@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/publish"
 )
 
 // linuxFormats are the package formats of Linux distributions, whose packages
@@ -60,6 +61,11 @@ func (p *Project) fill(o *Options) {
 	}
 }
 
+// placed reports whether a site's tree lies elsewhere than in a folder.
+func (o *Options) placed(s *Site) bool {
+	return slices.ContainsFunc(o.Places, func(k publish.DestinationKind) bool { _, ok := s.Options[k.Name]; return ok })
+}
+
 func (k *Package) fill(p *Project, o *Options) {
 	k.Name = cmp.Or(k.Name, p.Project)
 	k.Description = cmp.Or(k.Description, p.Description)
@@ -93,7 +99,11 @@ func (k *Package) fill(p *Project, o *Options) {
 func (s *Site) fill(p *Project, o *Options) {
 	s.Name = cmp.Or(s.Name, clientName(p.Project))
 	s.Title = cmp.Or(s.Title, p.Title)
-	s.Dir = path.Clean(cmp.Or(s.Dir, "dist/"+s.Site))
+	if s.Dir = cmp.Or(s.Dir, "dist/"+s.Site); o.placed(s) {
+		s.Dir = ""
+	} else {
+		s.Dir = path.Clean(s.Dir)
+	}
 	s.URL = strings.TrimRight(s.URL, "/")
 	s.Keep.Grace = cmp.Or(s.Keep.Grace, Duration(24*time.Hour))
 	if s.Clients == nil {

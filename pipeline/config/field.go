@@ -108,9 +108,24 @@ func (o *Options) sectionNames(t reflect.Type) []string {
 			names = append(names, k.Name)
 		}
 	case siteType:
-		for _, k := range o.Clients {
+		names = o.clientNames()
+		for _, k := range o.Places {
 			names = append(names, k.Name)
+			if k.Name == tapPlace {
+				names = append(names, "tap")
+			}
 		}
+	}
+	return names
+}
+
+// tapPlace is the kind of place whose options the key tap has, too.
+const tapPlace = "git"
+
+func (o *Options) clientNames() []string {
+	var names []string
+	for _, k := range o.Clients {
+		names = append(names, k.Name)
 	}
 	return names
 }

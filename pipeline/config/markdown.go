@@ -7,13 +7,12 @@ import (
 	"strings"
 
 	"github.com/distropack/distropack/formats"
-	"github.com/distropack/distropack/publish"
 )
 
 // Markdown returns the reference of distropack.yml, docs/config.md, from the same
 // types that Parse fills.
-func Markdown(kinds []formats.Kind, clients []publish.RepoKind) ([]byte, error) {
-	m := &reference{opts: Options{Formats: kinds, Clients: clients}, seen: make(map[reflect.Type]bool)}
+func Markdown(o Options) ([]byte, error) {
+	m := &reference{opts: o, seen: make(map[reflect.Type]bool)}
 	m.b.WriteString(`# distropack.yml
 
 <!-- Generated from pipeline/config; do not edit. -->

@@ -15,8 +15,9 @@ type Options struct {
 	// Where nil, every variable is undefined.
 	Env func(name string) (value string, ok bool)
 
-	Formats []formats.Kind     // what packages can be made of
-	Clients []publish.RepoKind // what sites can serve
+	Formats []formats.Kind            // what packages can be made of
+	Clients []publish.RepoKind        // what sites can serve
+	Places  []publish.DestinationKind // where trees can lie, besides a folder
 }
 
 // Parse reads a distropack.yml. name is what errors call it; its folder becomes

@@ -35,6 +35,7 @@ type Project struct {
 	Limits      Limits               `yaml:"limits" doc:"Bounds on what is taken in."`
 	Packages    []Package            `yaml:"packages" doc:"The packages made of one release."`
 	Publish     []Site               `yaml:"publish" doc:"Where the release is published."`
+	GitHub      *GitHub              `yaml:"github" doc:"The GitHub release that the packages are attached to; none where absent."`
 	Signing     Signing              `yaml:"signing" doc:"The keys packages and indexes are signed with."`
 
 	File string `yaml:"-"` // the name errors carry
@@ -178,8 +179,25 @@ type Site struct {
 	Channels []string           `yaml:"channels" doc:"The channels published here; all where absent."`
 	Keep     Keep               `yaml:"keep" doc:"What is kept of old versions."`
 	Key      string             `yaml:"key" doc:"Overrides signing.key for this site."`
-	Options  map[string]Section `yaml:"-"` // by client: the keys apt, dnf, …
+	Large    Large              `yaml:"large" doc:"What becomes of packages that the place can't hold; refused where absent."`
+	Options  map[string]Section `yaml:"-"` // by client or place: the keys apt, dnf, git, …
 	Pos      Pos                `yaml:"-"`
+}
+
+// Large says where packages go that the site's place can't hold.
+type Large struct {
+	Over Bytes  `yaml:"over" doc:"The size from which a package counts as large; what the place can't hold where absent: 95MB in a git branch."`
+	To   string `yaml:"to" enum:"release" doc:"release: clients fetch them from the GitHub release. dnf, pacman, brew and the page follow there; apt gets a flat repository among the release's files; apk and opkg can't."`
+}
+
+// GitHub is a release on GitHub.
+type GitHub struct {
+	Repository string `yaml:"repository" doc:"owner/name; GITHUB_REPOSITORY, or the repository the project was cloned from, where absent."`
+	API        string `yaml:"api" doc:"The address of a GitHub Enterprise Server's API; GITHUB_API_URL or github.com where absent."`
+	Token      string `yaml:"token" doc:"A token with contents: write; GITHUB_TOKEN where absent. Write it as a variable."`
+	Draft      bool   `yaml:"draft" doc:"Leaves the release a draft, for a person to publish."`
+	Title      string `yaml:"title" doc:"The release's title; project and version where absent."`
+	Pos        Pos    `yaml:"-"`
 }
 
 // Keep is the retention of one site.

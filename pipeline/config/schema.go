@@ -5,16 +5,13 @@ import (
 	"encoding/json"
 	"reflect"
 	"strings"
-
-	"github.com/distropack/distropack/formats"
-	"github.com/distropack/distropack/publish"
 )
 
 // Schema returns the JSON Schema (2020-12) of distropack.yml for editors: keys,
 // types, words and what they mean. What it accepts Parse may still refuse; what
 // Parse accepts, it accepts too, but for keys without a value.
-func Schema(kinds []formats.Kind, clients []publish.RepoKind) ([]byte, error) {
-	g := &schemas{opts: Options{Formats: kinds, Clients: clients}, defs: make(map[string]*schema)}
+func Schema(o Options) ([]byte, error) {
+	g := &schemas{opts: o, defs: make(map[string]*schema)}
 	root := g.object(reflect.TypeFor[Project]())
 	root.Dialect = "https://json-schema.org/draft/2020-12/schema"
 	root.Title = "distropack.yml"
@@ -149,7 +146,7 @@ func (g *schemas) words(t reflect.Type, name string, s *schema) {
 	case t == reflect.TypeFor[Content]() && name == "packager":
 		*s = *orVariable(&schema{Enum: names})
 	case t == siteType && name == "clients":
-		s.Items = orVariable(&schema{Enum: g.opts.sectionNames(siteType)})
+		s.Items = orVariable(&schema{Enum: g.opts.clientNames()})
 	case t == packageType && name == "overrides":
 		item := s.Additional
 		s.Additional, s.Properties = false, make(map[string]*schema)
@@ -175,6 +172,12 @@ func (o *Options) sections(t reflect.Type) map[string]any {
 	case siteType:
 		for _, k := range o.Clients {
 			m[k.Name] = k.Options
+		}
+		for _, k := range o.Places {
+			m[k.Name] = k.Options
+			if k.Name == tapPlace {
+				m["tap"] = k.Options
+			}
 		}
 	}
 	return m

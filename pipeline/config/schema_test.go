@@ -144,7 +144,7 @@ func isType(v any, name string) bool {
 func schemaOf(t *testing.T) *schemaDoc {
 	t.Helper()
 	o := options(nil)
-	text, err := config.Schema(o.Formats, o.Clients)
+	text, err := config.Schema(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,9 +214,9 @@ func TestSchemaRefusesWrongDocuments(t *testing.T) {
 
 func TestSchemaIsDeterministic(t *testing.T) {
 	o := options(nil)
-	a, _ := config.Schema(o.Formats, o.Clients)
+	a, _ := config.Schema(o)
 	for range 5 {
-		if b, _ := config.Schema(o.Formats, o.Clients); !bytes.Equal(a, b) {
+		if b, _ := config.Schema(o); !bytes.Equal(a, b) {
 			t.Fatal("two schemas differ")
 		}
 	}
@@ -226,7 +226,7 @@ func TestSchemaIsDeterministic(t *testing.T) {
 // of these tests.
 func TestDocs(t *testing.T) {
 	o := options(nil)
-	got, err := config.Markdown(o.Formats, o.Clients)
+	got, err := config.Markdown(o)
 	if err != nil {
 		t.Fatal(err)
 	}
