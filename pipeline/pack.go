@@ -35,6 +35,7 @@ func (r *run) pack(ctx context.Context) error {
 	if err := os.MkdirAll(r.Out, 0o755); err != nil {
 		return err
 	}
+	r.journal = openJournal(r.Out, r.Resume)
 	work, err := os.MkdirTemp("", "distropack-work-")
 	if err != nil {
 		return err
@@ -148,6 +149,17 @@ func (r *run) spec(slots *source.Slots, t *plan.Target) (*formats.Spec, error) {
 // makeOne writes one package and reads back what it says of itself.
 func (r *run) makeOne(ctx context.Context, t *plan.Target, spec *formats.Spec, files []formats.File) (a *Artifact, err error) {
 	name := filepath.Join(r.Out, t.Filename)
+	in, err := r.packageInputs(t, spec, files)
+	if err != nil {
+		return nil, err
+	}
+	if b, err := r.journal.madeAlready(t.Filename, name, in); err != nil {
+		return nil, err
+	} else if b != nil {
+		if a, err := r.takeOver(ctx, t, name, b); a != nil || err != nil {
+			return a, err
+		}
+	}
 	part := name + ".part"
 	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o644)
 	if err != nil {
@@ -175,8 +187,58 @@ func (r *run) makeOne(ctx context.Context, t *plan.Target, spec *formats.Spec, f
 	if err := os.Rename(part, name); err != nil {
 		return nil, err
 	}
+	if a, err = r.artifact(ctx, t, name, ref, meta); err != nil {
+		return nil, err
+	}
+	return a, r.journal.note("package "+t.Filename, in, ref.SHA256.String())
+}
+
+// packageInputs is the digest of what a package is made of.
+func (r *run) packageInputs(t *plan.Target, spec *formats.Spec, files []formats.File) (formats.Digest, error) {
+	list := make([]any, 0, 6*len(files))
+	for i := range files {
+		f := &files[i]
+		var ref formats.Ref
+		if f.Content != nil {
+			ref = f.Content.Ref()
+		}
+		list = append(list, f.Path, f.Type, f.Mode, f.Owner, f.Group, f.Target, ref)
+	}
+	key := ""
+	if r.keyring != nil {
+		for _, scheme := range []formats.Scheme{formats.OpenPGP, formats.RSA256} {
+			if p, err := r.keyring.Public(plan.PackageKey, scheme); err == nil {
+				key += " " + p.ID
+			}
+		}
+	}
+	return inputs(r.Tool, r.project.Sum, t.Format, t.Platform, spec, key, list)
+}
+
+// takeOver describes a package that an earlier run made; nil if it is not what
+// the plan says.
+func (r *run) takeOver(ctx context.Context, t *plan.Target, name string, b formats.Blob) (*Artifact, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	meta, err := t.Writer.Describe(ctx, f, b.Ref().Size)
+	if err != nil || meta.Name != t.Name || meta.Version != t.Version || meta.Arch != t.Arch {
+		return nil, nil
+	}
+	a, err := r.artifact(ctx, t, name, b.Ref(), meta)
+	if err == nil {
+		r.skip("%s: made by an earlier run of the same inputs", t.Filename)
+	}
+	return a, err
+}
+
+// artifact describes a finished package and signs it, where the signature is a
+// file of its own.
+func (r *run) artifact(ctx context.Context, t *plan.Target, name string, ref formats.Ref, meta *formats.Meta) (*Artifact, error) {
 	platform := t.Platform
-	a = &Artifact{Type: "package", Name: t.Filename, Path: name, Size: ref.Size, SHA256: ref.SHA256, Package: t.Package, Format: t.Format,
+	a := &Artifact{Type: "package", Name: t.Filename, Path: name, Size: ref.Size, SHA256: ref.SHA256, Package: t.Package, Format: t.Format,
 		Platform: &platform, Version: t.Version, Arch: t.Arch, meta: meta, blob: formats.KnownFile(name, ref)}
 	if d, ok := t.Writer.(detacher); ok && r.keyring != nil {
 		suffix, scheme := d.Detached()

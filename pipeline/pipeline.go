@@ -12,6 +12,8 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
+	"sync"
 	"time"
 
 	"github.com/distropack/distropack/formats"
@@ -19,6 +21,7 @@ import (
 	"github.com/distropack/distropack/pipeline/keys"
 	"github.com/distropack/distropack/pipeline/plan"
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/dest/release"
 )
 
 // Step is a step of the line; Job.Stop names the last one to take.
@@ -47,6 +50,9 @@ type Job struct {
 	SiteURL     string      // where not "": the one site's address, whatever the configuration says
 	SiteDir     string      // with SiteURL: its folder
 
+	Repository string // owner/name on GitHub, as far as the caller knows
+	Resume     bool   // take over what the journal in Out says is done
+
 	FailFast   bool // stop at the first failure
 	AllowOlder bool // publish a version older than the newest
 	Replace    bool // publish other bytes for a version
@@ -57,7 +63,7 @@ type Job struct {
 // Release says what is released, as far as the caller knows.
 type Release struct {
 	Tag     string
-	Commit  string
+	Commit  string    // in full
 	Version string    // wins over every extractor
 	Channel string    // wins over the channels' tags
 	Time    time.Time // of the commit; packages bear it
@@ -73,6 +79,9 @@ type Env struct {
 	Environ  []string                                      // of commands; what looks like a key is taken out
 	Lookup   func(name string) (string, bool)              // variables of the configuration
 	Open     func(dir string) (publish.Destination, error) // a site's folder
+	HTTP     *http.Client                                  // for GitHub; nil means net/http's
+	Pause    func(ctx context.Context, n int) error        // waits after the n-th conflict; nil does not
+	Wait     func(context.Context, time.Duration) error    // for the limits of GitHub; nil waits by the clock
 	Now      time.Time
 	Key      keys.Secret // signs where the configuration names no key
 	Pass     keys.Secret // its passphrase
@@ -115,8 +124,11 @@ func Run(ctx context.Context, env Env, job Job) (*Report, error) {
 	}{
 		{Check, "config", r.config},
 		{Plan, "plan", r.plan},
+		{Plan, "places", r.openPlaces},
 		{Package, "package", r.pack},
 		{Package, "checksums", r.checksums},
+		{All, "fits", r.fits},
+		{All, "release", r.attach},
 		{All, "publish", r.publish},
 	} {
 		if r.Stop != All && (s.step > r.Stop || s.step == All) {
@@ -143,8 +155,14 @@ type run struct {
 	todo    *plan.Plan      // plan
 	made    []*Artifact     // pack
 	report  *Report
-	dirs    map[string]string // package directories by package name
-	closers []func() error
+
+	releases *release.Place                 // places; nil without a GitHub release
+	places   map[string]*place              // by site
+	taps     map[string]publish.Destination // by site
+	journal  *journal                       // pack
+	warnings sync.Mutex                     // guards report.Warnings
+	dirs     map[string]string              // package directories by package name
+	closers  []func() error
 }
 
 func (r *run) close() error {

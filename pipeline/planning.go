@@ -40,6 +40,15 @@ func (r *run) plan(ctx context.Context) error {
 		r.closers = append(r.closers, func() error { return os.RemoveAll(dir) })
 		o.Scratch = formats.NewScratch(dir)
 	}
+	if err := r.openReleases(); err != nil {
+		return err
+	}
+	if r.releases != nil {
+		o.Latest = r.releases.Latest()
+	}
+	for _, k := range r.Places {
+		o.Places = append(o.Places, k.Name)
+	}
 	r.todo, err = plan.Make(r.project, r.release, o)
 	r.report.Plan = r.todo
 	if errors.Is(err, plan.ErrNothing) {

@@ -1,11 +1,9 @@
 package pipeline
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -29,6 +27,16 @@ func (r *run) publish(ctx context.Context) error {
 		s := &r.todo.Sites[i]
 		r.progress(Event{Step: "publish", Name: s.Name, N: i + 1, M: len(r.todo.Sites)})
 		rep, err := r.publishSite(ctx, s)
+		if err == nil && r.taps[s.Name] != nil {
+			rep.Tap = "unchanged"
+			var changed bool
+			if changed, err = r.fillTap(ctx, s, rep.Version); changed {
+				rep.Tap = "changed"
+			}
+			if err != nil {
+				err = fmt.Errorf("tap: %w", err)
+			}
+		}
 		r.progress(Event{Step: "publish", Name: s.Name, N: i + 1, M: len(r.todo.Sites), Done: true, Err: err})
 		if rep != nil {
 			r.report.Sites = append(r.report.Sites, rep)
@@ -44,25 +52,27 @@ func (r *run) publish(ctx context.Context) error {
 }
 
 func (r *run) publishSite(ctx context.Context, s *plan.Site) (*SiteReport, error) {
-	dir := filepath.FromSlash(s.Dir)
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(cmp.Or(r.SiteDirs, r.Dir), dir)
-	}
-	dst, err := r.Open(dir)
-	if err != nil {
-		return nil, err
-	}
+	dst := r.places[s.Name]
 	var edit publish.Edit
+	var large []string
 	for _, a := range r.made {
 		if !r.listed(s, a) {
 			continue
 		}
-		edit.Add = append(edit.Add, publish.Addition{
+		add := publish.Addition{
 			Package:  publish.Package{Blob: a.blob, Meta: a.meta, Project: r.project.Project, Version: r.release.Version, Beside: a.beside},
 			Channels: intersect(r.release.Channels, s.Channels),
-		})
+		}
+		if r.isLarge(s, a) {
+			large = append(large, a.Name)
+			if clients := r.clientsOf(s, a); len(clients) == 1 && clients[0] == "apt" {
+				continue // it is in the flat repository
+			}
+			add.URL = r.releases.AssetURL(r.release.Tag, a.Name)
+		}
+		edit.Add = append(edit.Add, add)
 	}
-	if len(edit.Add) == 0 {
+	if len(edit.Add)+len(large) == 0 {
 		return nil, fmt.Errorf("none of the packages is for its clients (%v) and channels (%v)", s.Clients, s.Channels)
 	}
 	site := &Site{Plan: s, Project: r.project, Tool: r.Tool, At: r.release.Time, Keys: r.signKeys()}
@@ -70,14 +80,47 @@ func (r *run) publishSite(ctx context.Context, s *plan.Site) (*SiteReport, error
 	if err != nil {
 		return nil, err
 	}
+	in, err := r.siteInputs(s, edit, o.SiteSettings)
+	if err != nil {
+		return nil, err
+	}
+	if version, ok := r.journal.done("site "+s.Name, in); ok && !r.DryRun {
+		head, err := dst.Head(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if head == version {
+			r.skip("site %s: published by an earlier run, and nobody published since", s.Name)
+			return &SiteReport{Site: s.Name, Place: dst.name, URL: s.URL, Large: large, Version: version}, nil
+		}
+	}
 	o.Message = r.project.Project + " " + r.release.Version
+	o.Tries, o.Pause, o.Approve = tries, r.Pause, r.approve(s, dst)
 	o.AllowOlder, o.Replace, o.DryRun = r.AllowOlder, r.Replace, r.DryRun
 	res, err := publish.Publish(ctx, dst, s.Repos, edit, o)
 	if err != nil {
 		return nil, err
 	}
-	rep := NewSiteReport(s.Name, dir, s.URL, res)
-	return rep, nil
+	rep := NewSiteReport(s.Name, dst.name, s.URL, res)
+	rep.Large = large
+	if r.DryRun {
+		return rep, nil
+	}
+	return rep, r.journal.note("site "+s.Name, in, res.Version)
+}
+
+// siteInputs is the digest of what a site is made of, but for what others publish
+// there.
+func (r *run) siteInputs(s *plan.Site, e publish.Edit, settings string) (formats.Digest, error) {
+	var packages []any
+	for _, a := range e.Add {
+		packages = append(packages, a.Blob.Ref(), a.Channels, a.URL, a.Meta.Format, a.Meta.Name, a.Meta.Version)
+	}
+	var repos []string
+	for _, repo := range s.Repos {
+		repos = append(repos, repo.Name()+" "+repo.Settings())
+	}
+	return inputs(packages, repos, settings, s.Config.Keep, r.Tool, s.Config.Dir, s.Place)
 }
 
 // signKeys avoids an interface that holds a nil pointer.
@@ -89,8 +132,8 @@ func (r *run) signKeys() formats.Keys {
 }
 
 // NewSiteReport tells what a publish did to a site.
-func NewSiteReport(name, dir, url string, res *publish.Result) *SiteReport {
-	rep := &SiteReport{Site: name, Dir: dir, URL: url, Changed: res.Changed, Serial: res.Serial, Bytes: res.Bytes, Added: res.Added, Removed: res.Removed}
+func NewSiteReport(name, place, url string, res *publish.Result) *SiteReport {
+	rep := &SiteReport{Site: name, Place: place, URL: url, Version: res.Version, Changed: res.Changed, Serial: res.Serial, Bytes: res.Bytes, Added: res.Added, Removed: res.Removed}
 	if res.Change != nil {
 		for _, f := range res.Change.Put {
 			rep.Written = append(rep.Written, WrittenFile{f.Path, f.Blob.Ref().Size})

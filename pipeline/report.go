@@ -8,10 +8,12 @@ import (
 
 // Report is what a Run did.
 type Report struct {
-	Plan      *plan.Plan    `json:"plan,omitempty"`
-	Artifacts []*Artifact   `json:"artifacts,omitempty"`
-	Sites     []*SiteReport `json:"sites,omitempty"`
-	Warnings  []string      `json:"warnings,omitempty"`
+	Plan      *plan.Plan     `json:"plan,omitempty"`
+	Artifacts []*Artifact    `json:"artifacts,omitempty"`
+	Release   *ReleaseReport `json:"release,omitempty"`
+	Sites     []*SiteReport  `json:"sites,omitempty"`
+	Skipped   []string       `json:"skipped,omitempty"` // legs that an earlier run had done, and why
+	Warnings  []string       `json:"warnings,omitempty"`
 }
 
 // Artifact is a file that was made.
@@ -32,12 +34,26 @@ type Artifact struct {
 	beside []publish.Beside
 }
 
+// ReleaseReport is what became of the GitHub release.
+type ReleaseReport struct {
+	Tag       string   `json:"tag"`
+	URL       string   `json:"url,omitempty"`
+	Created   bool     `json:"created"`
+	Published bool     `json:"published"`
+	Uploaded  []string `json:"uploaded,omitempty"`
+	Kept      []string `json:"kept,omitempty"`
+	Replaced  []string `json:"replaced,omitempty"`
+}
+
 // SiteReport is what became of a site.
 type SiteReport struct {
 	Site    string           `json:"site"`
-	Dir     string           `json:"dir"`
+	Place   string           `json:"place"`           // a folder, or the kind of place
+	Tap     string           `json:"tap,omitempty"`   // "changed" or "unchanged", where there is one
+	Large   []string         `json:"large,omitempty"` // packages that lie in the GitHub release
 	URL     string           `json:"url,omitempty"`
 	Changed bool             `json:"changed"`
+	Version string           `json:"version,omitempty"` // of the tree, as the place names it
 	Serial  int64            `json:"serial"`
 	Bytes   int64            `json:"bytes"` // of packages in the tree
 	Added   []publish.Listed `json:"added,omitempty"`

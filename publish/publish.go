@@ -92,6 +92,7 @@ type DestinationEnv struct {
 	Lookup func(name string) (string, bool) // variables of the environment
 	Now    time.Time
 	Say    func(string) // told what an operator should know
+	Shared bool         // the place is not the tree's alone: nothing in it may be rewritten
 }
 
 // Change is what turns one version of a tree into the next.
@@ -350,6 +351,7 @@ type RepoEnv struct {
 	Channels    []string
 	Platforms   []formats.Platform // without formats.All
 	Servers     []string           // addresses of folders where packages lie that the tree does not hold
+	Flat        bool               // Servers hold flat repositories of apt's with the .deb files that lie there
 	Keys        formats.Keys       // nil: nothing can be signed
 	Key         string             // the signing key's name; "" leaves indexes unsigned
 }

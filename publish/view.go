@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/distropack/distropack/formats"
 )
@@ -55,6 +56,20 @@ func (v *View) Each(ctx context.Context, name string, f func(repo, partition str
 		}
 	}
 	return nil
+}
+
+// RootFiles lists the paths of a repository's files other than packages, sorted.
+func (v *View) RootFiles(repo string) []string {
+	var paths []string
+	if r := v.t.base.repo(repo); r != nil {
+		for _, root := range r.Roots {
+			for _, f := range root.Files {
+				paths = append(paths, f.Path)
+			}
+		}
+	}
+	slices.Sort(paths)
+	return paths
 }
 
 // Touched lists the names of the packages this change added or removed.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 
@@ -145,7 +146,7 @@ func showPlan(w io.Writer, p *plan.Plan) {
 	fmt.Fprintf(w, "%s %s (channels: %s)\n\n", p.Project, p.Release.Version, join(p.Release.Channels))
 	showTargets(w, p.Targets)
 	for _, s := range p.Sites {
-		fmt.Fprintf(w, "\nsite %s in %s", s.Name, s.Dir)
+		fmt.Fprintf(w, "\nsite %s in %s", s.Name, cmp.Or(s.Dir, "a "+placeWords[s.Place]))
 		if s.URL != "" {
 			fmt.Fprintf(w, ", served at %s", s.URL)
 		}
@@ -155,8 +156,19 @@ func showPlan(w io.Writer, p *plan.Plan) {
 			rows = append(rows, []string{pl.Client, pl.Partition, pl.Path})
 		}
 		table(w, rows)
+		if len(s.Large) > 0 {
+			fmt.Fprintf(w, "\npackages too large for it:\n")
+			rows := [][]string{{"CLIENT", "FROM", "WHY"}}
+			for _, d := range s.Large {
+				rows = append(rows, []string{d.Client, cmp.Or(d.From, "refused"), d.Why})
+			}
+			table(w, rows)
+		}
 	}
 }
+
+// placeWords say what kinds of places are.
+var placeWords = map[string]string{"git": "git branch", "bucket": "bucket"}
 
 func join(list []string) string {
 	text := ""
@@ -178,9 +190,19 @@ func showArtifacts(w io.Writer, rep *pipeline.Report) {
 }
 
 func (a *app) showRelease(w io.Writer, rep *pipeline.Report, o *releaseFlags) {
-	if len(rep.Sites) == 0 {
+	if len(rep.Sites) == 0 && rep.Release == nil {
 		showArtifacts(w, rep)
 		return
+	}
+	for _, s := range rep.Skipped {
+		fmt.Fprintf(w, "skipped %s\n", s)
+	}
+	if r := rep.Release; r != nil {
+		if o.dryRun {
+			fmt.Fprintf(w, "GitHub release %s: would have %d files\n", r.Tag, len(r.Uploaded))
+		} else {
+			fmt.Fprintf(w, "GitHub release %s: %d files uploaded, %d were there: %s\n", r.Tag, len(r.Uploaded)+len(r.Replaced), len(r.Kept), r.URL)
+		}
 	}
 	for _, s := range rep.Sites {
 		switch {
@@ -201,9 +223,15 @@ func (a *app) showRelease(w io.Writer, rep *pipeline.Report, o *releaseFlags) {
 				fmt.Fprintf(w, "  - %s %s (%s %s)\n", l.Name, l.Version, l.Repo, l.Partition)
 			}
 		case !s.Changed:
-			fmt.Fprintf(w, "%s: nothing to do, %s has all of it\n", s.Site, s.Dir)
+			fmt.Fprintf(w, "%s: nothing to do, %s has all of it\n", s.Site, s.Place)
 		default:
-			fmt.Fprintf(w, "%s: %d packages listed, %d taken out, in %s (serial %d)\n", s.Site, len(s.Added), len(s.Removed), s.Dir, s.Serial)
+			fmt.Fprintf(w, "%s: %d packages listed, %d taken out, in %s (serial %d)\n", s.Site, len(s.Added), len(s.Removed), s.Place, s.Serial)
+			for _, name := range s.Large {
+				fmt.Fprintf(w, "  too large for it: %s, fetched from the GitHub release\n", name)
+			}
+			if s.Tap == "changed" {
+				fmt.Fprintf(w, "  formula put into the tap\n")
+			}
 			if s.URL != "" {
 				fmt.Fprintf(w, "  install page: %s/\n", s.URL)
 			}

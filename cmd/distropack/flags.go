@@ -45,6 +45,7 @@ func (o *releaseFlags) building(c *cobra.Command) {
 	f.StringVarP(&o.out, "output", "o", "dist", "the `folder` for packages")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "packages made at once; the number of CPUs where absent")
 	f.BoolVar(&o.failFast, "fail-fast", false, "stop at the first failure")
+	f.BoolVar(&o.resume, "resume", true, "take over what an earlier run of the same inputs made and published")
 }
 
 // publishing adds the flags that say what may be published.

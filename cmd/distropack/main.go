@@ -167,7 +167,7 @@ pacman, apk, opkg and brew install from.`,
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "say what is done, and what commands print")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "say nothing but errors and results")
-	root.AddCommand(a.cmdTry(), a.cmdInit(), a.cmdCheck(), a.cmdPlan(), a.cmdBuild(), a.cmdRelease(), a.cmdTargets(), a.cmdKeys(), a.cmdRepo(), a.cmdServe(), a.cmdSchema(), a.cmdDocs(), exitCodesTopic())
+	root.AddCommand(a.cmdTry(), a.cmdInit(), a.cmdCheck(), a.cmdPlan(), a.cmdBuild(), a.cmdRelease(), a.cmdTargets(), a.cmdKeys(), a.cmdRepo(), a.cmdServe(), a.cmdVerify(), a.cmdSchema(), a.cmdDocs(), exitCodesTopic())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		refuseUnknown(c)

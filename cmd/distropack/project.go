@@ -1,13 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path"
@@ -21,6 +20,7 @@ import (
 	"github.com/distropack/distropack/pipeline/keys"
 	"github.com/distropack/distropack/pipeline/source"
 	"github.com/distropack/distropack/publish"
+	destall "github.com/distropack/distropack/publish/dest/all"
 	"github.com/distropack/distropack/publish/dest/dir"
 	repoall "github.com/distropack/distropack/publish/repo/all"
 )
@@ -132,6 +132,7 @@ func (a *app) pipelineEnv(p *project, o *releaseFlags) pipeline.Env {
 			return dir.Open(d, dir.Options{Say: func(s string) { fmt.Fprintln(a.err, s) }})
 		},
 		Now: a.now, Commands: true, Jobs: o.jobs, Progress: a.progress(), Tool: "distropack " + version(),
+		Places: destall.Kinds(), Pause: pause, Wait: sleep,
 	}
 	if v, ok := lookup("DISTROPACK_KEY"); ok {
 		env.Key = keys.NewSecret(v)
@@ -148,11 +149,54 @@ func (a *app) pipelineEnv(p *project, o *releaseFlags) pipeline.Env {
 	return env
 }
 
+// pause waits a while before a change is made again that another publish was
+// faster than: the longer, the more often that happened.
+func pause(ctx context.Context, n int) error {
+	most := time.Duration(min(n, 20)) * 50 * time.Millisecond
+	return sleep(ctx, rand.N(most))
+}
+
 func (a *app) log() *slog.Logger {
 	if !a.verbose {
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(a.err, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// committed fills in what the commit says that is checked out.
+func (a *app) committed(ctx context.Context, co *worktree, p *project, o *releaseFlags, rel *pipeline.Release) error {
+	head, err := co.head()
+	if err != nil || head.IsZero() {
+		return err
+	}
+	switch {
+	case o.tag != "":
+		commit, err := co.tag(o.tag)
+		if err != nil {
+			return err
+		}
+		if commit != head {
+			return usagef("tag %s is commit %.12s, but the folder has %.12s: check the tag out first", o.tag, commit, head)
+		}
+	case o.version == "" && o.channel == "":
+		tags, err := co.tagsAt(head)
+		if err != nil {
+			return err
+		}
+		if len(tags) > 0 {
+			rel.Tag = tags[0]
+		}
+	}
+	rel.Commit = head.String()
+	if rel.Time, err = co.time(head); err != nil {
+		return err
+	}
+	// go-git's own status reads every file; git's looks at times.
+	status := exec.CommandContext(ctx, "git", "-C", p.dir, "status", "--porcelain", "--untracked-files=no")
+	if dirty, err := status.Output(); err == nil && len(dirty) > 0 && !a.quiet && o.out != "" {
+		fmt.Fprintln(a.err, "distropack: the folder has changes that are not committed; they are part of the packages")
+	}
+	return nil
 }
 
 // releaseFlags are those of every command that makes a release, or says what it
@@ -163,7 +207,7 @@ type releaseFlags struct {
 	platforms                   []string
 	out, assets, key            string
 	jobs                        int
-	failFast, unsigned          bool
+	failFast, unsigned, resume  bool
 	allowOlder, replace, dryRun bool
 }
 
@@ -171,7 +215,10 @@ type releaseFlags struct {
 func (a *app) job(ctx context.Context, p *project, o *releaseFlags, dirs []string) (pipeline.Job, error) {
 	j := pipeline.Job{
 		Files: source.Folder(p.root), Dir: p.dir, Config: filepath.ToSlash(a.config), PackageDirs: dirs, Out: o.out, Site: o.site, Assets: o.assets,
-		FailFast: o.failFast, Unsigned: o.unsigned, AllowOlder: o.allowOlder, Replace: o.replace, DryRun: o.dryRun, SiteDirs: p.dir,
+		FailFast: o.failFast, Unsigned: o.unsigned, AllowOlder: o.allowOlder, Replace: o.replace, DryRun: o.dryRun, SiteDirs: p.dir, Resume: o.resume,
+	}
+	if co, err := openCheckout(p.dir); err == nil && co != nil {
+		j.Repository = co.origin()
 	}
 	if !filepath.IsAbs(j.Out) {
 		j.Out = filepath.Join(p.dir, j.Out)
@@ -186,34 +233,13 @@ func (a *app) job(ctx context.Context, p *project, o *releaseFlags, dirs []strin
 
 func (a *app) release(ctx context.Context, p *project, o *releaseFlags) (pipeline.Release, error) {
 	rel := pipeline.Release{Tag: o.tag, Version: strings.TrimPrefix(o.version, "v"), Channel: o.channel}
-	git := func(args ...string) (string, bool) {
-		cmd := exec.CommandContext(ctx, "git", append([]string{"-C", p.dir}, args...)...)
-		var out bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, io.Discard
-		err := cmd.Run()
-		return strings.TrimSpace(out.String()), err == nil
+	co, err := openCheckout(p.dir)
+	if err != nil {
+		return rel, err
 	}
-	at := "HEAD"
-	if o.tag != "" {
-		at = "refs/tags/" + o.tag
-	} else if o.version == "" && o.channel == "" {
-		if tags, ok := git("tag", "--points-at", "HEAD", "--sort=-version:refname"); ok && tags != "" {
-			rel.Tag, _, _ = strings.Cut(tags, "\n")
-		}
-	}
-	if text, ok := git("log", "-1", "--format=%H %ct", at, "--"); ok {
-		commit, unix, _ := strings.Cut(text, " ")
-		rel.Commit = commit
-		if n, err := strconv.ParseInt(unix, 10, 64); err == nil {
-			rel.Time = time.Unix(n, 0).UTC()
-		}
-		if o.tag != "" {
-			if head, ok := git("rev-parse", "HEAD"); ok && head != commit {
-				return rel, usagef("tag %s is commit %.12s, but the folder has %.12s: check the tag out first", o.tag, commit, head)
-			}
-		}
-		if dirty, ok := git("status", "--porcelain", "--untracked-files=no"); ok && dirty != "" && !a.quiet && o.out != "" {
-			fmt.Fprintln(a.err, "distropack: the folder has changes that are not committed; they are part of the packages")
+	if co != nil {
+		if err := a.committed(ctx, co, p, o, &rel); err != nil {
+			return rel, err
 		}
 	}
 	if epoch := a.env("SOURCE_DATE_EPOCH"); epoch != "" {

@@ -21,6 +21,7 @@ import (
 	"github.com/distropack/distropack/pipeline/keys"
 	"github.com/distropack/distropack/pipeline/plan"
 	"github.com/distropack/distropack/publish"
+	destall "github.com/distropack/distropack/publish/dest/all"
 	"github.com/distropack/distropack/publish/dest/dir"
 	repoall "github.com/distropack/distropack/publish/repo/all"
 )
@@ -54,7 +55,7 @@ func (o *repoFlags) add(c *cobra.Command) {
 
 // repository is an open tree with what describes it.
 type repository struct {
-	dst     *dir.Dir
+	dst     publish.Destination
 	dir     string
 	site    *pipeline.Site
 	options publish.Options
@@ -104,7 +105,18 @@ func (a *app) repository(o *repoFlags, tree string) (*repository, error) {
 	if r.options, err = r.site.Options(a.now); err != nil {
 		return nil, err
 	}
-	r.dst, err = dir.Open(tree, dir.Options{Say: func(s string) { fmt.Fprintln(a.err, s) }})
+	say := func(s string) { fmt.Fprintln(a.err, s) }
+	for _, k := range destall.Kinds() {
+		section, ok := site.Options[k.Name]
+		if !ok {
+			continue
+		}
+		env := publish.DestinationEnv{Base: a.dir, URL: ps.URL, Lookup: a.lookup, Now: a.now, Say: say}
+		r.options.Tries, r.options.Pause = 60, pause
+		r.dst, err = pipeline.NewPlace(destall.Kinds(), k.Name, section, env)
+		return r, err
+	}
+	r.dst, err = dir.Open(tree, dir.Options{Say: say})
 	return r, err
 }
 
@@ -160,11 +172,11 @@ func (a *app) describe(o *repoFlags, tree string) (*config.Project, *config.Site
 		if !filepath.IsAbs(at) {
 			at = filepath.Join(p.dir, at)
 		}
-		if s.Site == o.site || o.site == "" && filepath.Clean(at) == abs {
+		if s.Site == o.site || o.site == "" && (s.Dir != "" && filepath.Clean(at) == abs || s.Dir == "" && s.Site == tree) {
 			return project, s, nil
 		}
 	}
-	return nil, nil, usagef("no site of %s has the folder %s: name one with --site", a.config, tree)
+	return nil, nil, usagef("no site of %s has the folder or the name %s: name one with --site", a.config, tree)
 }
 
 func (s *settings) project() (*config.Project, *config.Site, error) {

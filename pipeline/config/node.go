@@ -1,10 +1,14 @@
 package config
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/distropack/distropack/formats"
 )
 
 // node is one value of a file, its aliases, merge keys and variables resolved.
@@ -20,6 +24,24 @@ type node struct {
 
 	parent *node
 	name   string // the key in the parent, or "[2]"
+}
+
+// sum is the digest of keys and values, in their order.
+func (n *node) sum() formats.Digest {
+	h := sha256.New()
+	n.write(h)
+	return formats.Digest(h.Sum(nil))
+}
+
+func (n *node) write(w io.Writer) {
+	fmt.Fprintf(w, "%d %q %q %d %d\n", n.kind, n.tag, n.text, len(n.entries), len(n.items))
+	for _, e := range n.entries {
+		fmt.Fprintf(w, "%q\n", e.key)
+		e.value.write(w)
+	}
+	for _, item := range n.items {
+		item.write(w)
+	}
 }
 
 type kind int

@@ -40,6 +40,7 @@ func Parse(name string, data []byte, opts Options) (*Project, error) {
 	if err := l.errs.sorted(); err != nil {
 		return nil, err
 	}
+	p.Sum = root.sum()
 	p.fill(&opts)
 	return p, nil
 }

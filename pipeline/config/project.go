@@ -38,8 +38,9 @@ type Project struct {
 	GitHub      *GitHub              `yaml:"github" doc:"The GitHub release that the packages are attached to; none where absent."`
 	Signing     Signing              `yaml:"signing" doc:"The keys packages and indexes are signed with."`
 
-	File string `yaml:"-"` // the name errors carry
-	Dir  string `yaml:"-"` // the folder of the file inside the project, "." for its root: paths are relative to it
+	Sum  formats.Digest `yaml:"-"` // of all values, with what variables stand for: another one means another configuration
+	File string         `yaml:"-"` // the name errors carry
+	Dir  string         `yaml:"-"` // the folder of the file inside the project, "." for its root: paths are relative to it
 }
 
 // Channels keeps the order of the file.

@@ -53,7 +53,9 @@ type Target struct {
 type Site struct {
 	Name       string         `json:"site"`
 	URL        string         `json:"url,omitempty"`
-	Dir        string         `json:"dir"`
+	Place      string         `json:"place"`         // "dir", "git", "bucket"
+	Dir        string         `json:"dir,omitempty"` // of the place "dir"
+	Large      []Decision     `json:"large,omitempty"`
 	Key        string         `json:"key,omitempty"`
 	Clients    []string       `json:"clients"`
 	Channels   []string       `json:"channels"`
@@ -77,13 +79,46 @@ type Placement struct {
 	Filename  string `json:"artifact"`
 }
 
+// Decision says how clients get packages that the place can't hold, or that they
+// don't.
+type Decision struct {
+	Client string `json:"client"`
+	From   string `json:"from,omitempty"` // the address of a folder; "" for nowhere
+	Why    string `json:"why"`
+}
+
+// decisions are those of each kind of client: what it follows was tried with each
+// (docs/architecture.md).
+func decisions(clients []string, latest string) []Decision {
+	why := map[string]string{
+		"apt":       "a flat repository among the release's files, since apt joins every path to the repository's address",
+		"dnf":       "the index names the address of each package (xml:base); zypper does not follow it",
+		"pacman":    "a second Server, which pacman tries when the first has no such file",
+		"brew":      "the formula names the address",
+		"downloads": "the page and SHA256SUMS name it",
+		"apk":       "apk fetches packages from beside its index only: a large one is refused",
+		"opkg":      "opkg fetches packages from beside its index only: a large one is refused",
+	}
+	var all []Decision
+	for _, c := range clients {
+		d := Decision{Client: c, From: latest, Why: why[c]}
+		if c == "apk" || c == "opkg" {
+			d.From = ""
+		}
+		all = append(all, d)
+	}
+	return all
+}
+
 // Options is what a plan needs besides the configuration and the release.
 type Options struct {
 	Formats []formats.Kind
 	Repos   []publish.RepoKind
 	Keys    formats.Keys // nil: nothing is signed
 	Scratch *formats.Scratch
-	Site    string // only this site
+	Places  []string // the kinds of places besides folders
+	Latest  string   // the folder with the files of the newest release; "" without one
+	Site    string   // only this site
 	Only    Filter
 }
 
@@ -266,7 +301,15 @@ func Spec(p *config.Project, pkg *config.Package, over config.Overridable, rel R
 }
 
 func (m *maker) site(c *config.Site) {
-	s := Site{Name: c.Site, URL: strings.TrimRight(c.URL, "/"), Dir: cmp.Or(c.Dir, path.Join("dist", c.Site)), Config: c}
+	s := Site{Name: c.Site, URL: strings.TrimRight(c.URL, "/"), Place: "dir", Config: c}
+	for _, k := range m.o.Places {
+		if _, ok := c.Options[k]; ok {
+			s.Place = k
+		}
+	}
+	if s.Place == "dir" {
+		s.Dir = cmp.Or(c.Dir, path.Join("dist", c.Site))
+	}
 	channels := c.Channels
 	if len(channels) == 0 {
 		for _, ch := range m.p.Channels {
@@ -283,6 +326,9 @@ func (m *maker) site(c *config.Site) {
 	}
 	if m.o.Keys == nil {
 		env.Keys = nil
+	}
+	if c.Large.To == "release" && m.o.Latest != "" {
+		env.Servers, env.Flat = []string{m.o.Latest}, true
 	}
 	for _, kind := range m.o.Repos {
 		if len(c.Clients) > 0 && !slices.Contains(c.Clients, kind.Name) {
@@ -318,9 +364,12 @@ func (m *maker) site(c *config.Site) {
 		}
 	}
 	for _, other := range m.plan.Sites {
-		if other.Dir == s.Dir {
+		if other.Dir == s.Dir && s.Dir != "" {
 			m.fail(c.Pos, "publish."+c.Site, fmt.Errorf("site %s is written to %s, too: set dir", other.Name, s.Dir))
 		}
+	}
+	if len(env.Servers) > 0 {
+		s.Large = decisions(s.Clients, m.o.Latest)
 	}
 	m.plan.Sites = append(m.plan.Sites, s)
 }

@@ -1,6 +1,7 @@
 package git
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,8 +73,14 @@ func fromSettings(section formats.Section, env publish.DestinationEnv) (*place, 
 		return nil, errors.New("git: url is missing: the repository that holds the tree")
 	}
 	o := Options{URL: s.URL, Branch: s.Branch, Folder: s.Folder, User: s.User, SSHPassphrase: variable(env, "DISTROPACK_SSH_PASSPHRASE"), Now: env.Now, Dir: env.Temp, Say: env.Say}
-	if s.History == "keep" {
+	if s.History == "keep" || env.Shared {
 		o.History = Keep
+	}
+	if env.Shared {
+		if s.History == "squash" {
+			return nil, errors.New("git: history: squash would rewrite a repository that is not the tree's alone: remove it")
+		}
+		o.Branch = cmp.Or(s.Branch, "main")
 	}
 	if s.Author != "" {
 		name, mail, ok := strings.Cut(strings.TrimSuffix(s.Author, ">"), " <")

@@ -231,3 +231,9 @@ func escape(tag string) string {
 func (p *Place) path(format string, args ...any) string {
 	return fmt.Sprintf("repos/%s/%s/", p.o.Owner, p.o.Repo) + fmt.Sprintf(format, args...)
 }
+
+// Latest is the folder in which everybody finds the files of the newest release
+// that is no pre-release, by their names alone.
+func (p *Place) Latest() string {
+	return fmt.Sprintf("%s/%s/%s/releases/latest/download", p.web, p.o.Owner, p.o.Repo)
+}

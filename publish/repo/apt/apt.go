@@ -5,6 +5,9 @@
 // https://wiki.debian.org/DebianRepository/Format). Only SHA-256 is listed: apt
 // asks for by-hash files under the strongest hash that Release names. Packages
 // for all CPUs are listed in every CPU's index.
+//
+// apt puts the repository's address before every Filename, so a package that lies
+// elsewhere can't be listed here: it needs a suite of its own beside it (Flat).
 package apt
 
 import (

@@ -3,6 +3,7 @@ package apt
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/distropack/distropack/formats"
@@ -11,9 +12,14 @@ import (
 	"github.com/distropack/distropack/publish/internal/cpu"
 )
 
+// address is what a line of a source can hold.
+var address = regexp.MustCompile(`^https?://[A-Za-z0-9._~:/@+,=%-]+$`)
+
 // Guide implements publish.Repo: a deb822 file with the key embedded, so that the
 // key is trusted for this repository alone, and a one-line file for apt before
-// 2.3.10 with the key beside it.
+// 2.3.10 with the key beside it. Where the servers hold flat suites both have a
+// source for each of them as well. Its suite is "/" and not "./": apt would ask for /./InRelease,
+// which not every server takes for /InRelease.
 func (r *Repo) Guide(ctx context.Context, in *publish.GuideInput) (*publish.Guide, error) {
 	suite := r.suites[in.Channel]
 	if suite == "" {
@@ -26,23 +32,34 @@ func (r *Repo) Guide(ctx context.Context, in *publish.GuideInput) (*publish.Guid
 	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\nComponents: %s\n", in.URL, suite, r.component)
 	keyring := "/etc/apt/keyrings/" + r.env.Name + ".asc"
 	option := "[signed-by=" + keyring + "] "
+	trust := "Trusted: yes\n"
 	if r.env.Key == "" {
-		sources += "Trusted: yes\n"
 		option = "[trusted=yes] "
 	} else {
 		pub, err := r.env.Keys.Public(r.env.Key, formats.OpenPGP)
 		if err != nil {
 			return nil, err
 		}
-		sources += "Signed-By:\n"
+		trust = "Signed-By:\n"
 		for _, l := range strings.Split(strings.TrimRight(string(pub.Data), "\n"), "\n") {
 			if l == "" {
 				l = "."
 			}
-			sources += " " + l + "\n"
+			trust += " " + l + "\n"
 		}
 	}
+	sources += trust
 	list := fmt.Sprintf("deb %s%s %s %s\n", option, in.URL, suite, r.component)
+	if r.env.Flat {
+		for _, server := range r.env.Servers {
+			server = strings.TrimSuffix(server, "/") + "/"
+			if !address.MatchString(server) {
+				return nil, fmt.Errorf("apt: server %q: use http or https, and percent-encode what is not a letter, a digit or one of . _ ~ : / @ + , = -", server)
+			}
+			sources += "\n# Packages that are too large for the above.\nTypes: deb\nURIs: " + server + "\nSuites: /\n" + trust
+			list += "deb " + option + server + " /\n"
+		}
+	}
 	if r.env.Key != "" {
 		list = fmt.Sprintf("# For apt before 2.4, which reads no .sources with a key in them. The key:\n# sudo curl -fsSL -o %s %s/keys/%s.asc\n", keyring, in.URL, r.env.Name) + list
 	}

@@ -43,9 +43,13 @@ func packagesPage(recs []*publish.Record) ([]byte, error) {
 var ours = []string{"Filename", "Size", "SHA256", "SHA1", "SHA512", "MD5sum"}
 
 // Stanza writes the paragraph of one package without the empty line after it.
-func Stanza(b *bytes.Buffer, rec *publish.Record) error {
+func Stanza(b *bytes.Buffer, rec *publish.Record) error { return stanza(b, rec, rec.Path) }
+
+// stanza writes a paragraph whose package lies at filename below the address of
+// the repository.
+func stanza(b *bytes.Buffer, rec *publish.Record, filename string) error {
 	file := func() {
-		fmt.Fprintf(b, "Filename: %s\nSize: %d\nSHA256: %s\n", rec.Path, rec.Ref.Size, rec.Ref.SHA256)
+		fmt.Fprintf(b, "Filename: %s\nSize: %d\nSHA256: %s\n", filename, rec.Ref.Size, rec.Ref.SHA256)
 	}
 	done := false
 	for _, f := range rec.Meta.Fields {

@@ -93,8 +93,20 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 	}
 	release := b.Bytes()
 	out.Files = append(out.Files, publish.RootFile{Path: path.Join(dir, "Release"), Class: publish.Pointer, Blob: formats.Bytes(release)})
+	signed, err := r.sign(ctx, release)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range signed {
+		out.Files = append(out.Files, publish.RootFile{Path: path.Join(dir, f.Path), Class: f.Class, Blob: f.Blob})
+	}
+	return out, nil
+}
+
+// sign returns InRelease and Release.gpg of a Release file; none without a key.
+func (r *Repo) sign(ctx context.Context, release []byte) ([]publish.File, error) {
 	if r.env.Key == "" {
-		return out, nil
+		return nil, nil
 	}
 	signed := []struct {
 		name   string
@@ -118,10 +130,11 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	var files []publish.File
 	for i, s := range signed {
-		out.Files = append(out.Files, publish.RootFile{Path: path.Join(dir, s.name), Class: publish.Pointer, Blob: formats.Bytes(sigs[i])})
+		files = append(files, publish.File{Path: s.name, Class: publish.Pointer, Blob: formats.Bytes(sigs[i])})
 	}
-	return out, nil
+	return files, nil
 }
 
 // dateForm is RFC 2822 with the zone apt insists on.

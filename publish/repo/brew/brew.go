@@ -72,7 +72,7 @@ type Repo struct {
 	o   Options
 }
 
-var _ publish.Repo = (*Repo)(nil)
+var _ publish.Elsewhere = (*Repo)(nil)
 
 var (
 	channelForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
@@ -105,6 +105,9 @@ func New(o Options, env publish.RepoEnv) (*Repo, error) {
 
 // Name is "brew".
 func (r *Repo) Name() string { return "brew" }
+
+// ListsElsewhere is true: a formula names the whole address of each archive.
+func (r *Repo) ListsElsewhere() bool { return true }
 
 // Settings renders what formulae depend on besides the records.
 func (r *Repo) Settings() string {

@@ -155,9 +155,12 @@ func (r *Repo) branch(w *writer, depth int, arm, intel *publish.Record) {
 }
 
 func (r *Repo) download(w *writer, depth int, rec *publish.Record) {
-	// A plus means a space to some servers of buckets.
-	path := strings.ReplaceAll((&url.URL{Path: rec.Path}).EscapedPath(), "+", "%2B")
-	w.line(depth, "url %s", quote(r.env.URL+"/"+path))
+	address := rec.URL
+	if address == "" {
+		// A plus means a space to some servers of buckets.
+		address = r.env.URL + "/" + strings.ReplaceAll((&url.URL{Path: rec.Path}).EscapedPath(), "+", "%2B")
+	}
+	w.line(depth, "url %s", quote(address))
 	w.line(depth, "sha256 %s", quote(rec.Ref.SHA256.String()))
 }
 

@@ -15,6 +15,8 @@
 // https://github.com/rpm-software-management/createrepo_c and
 // https://en.opensuse.org/openSUSE:Standards_Rpm_Metadata
 //
+// The entry of a package that lies elsewhere has an xml:base.
+//
 // rpm-md has neither an expiry date nor a guard against old indexes: a mirror can
 // serve an older, rightly signed repomd.xml and no client will say so.
 package dnf

@@ -25,7 +25,7 @@ func (r *Repo) Guides(ctx context.Context, in *publish.GuideInput) ([]*publish.G
 
 // Guide is dnf's, and yum's where dnf is not there yet.
 func (r *Repo) Guide(_ context.Context, in *publish.GuideInput) (*publish.Guide, error) {
-	c, err := r.client(in)
+	c, err := r.client(in, "rpm/", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +67,17 @@ fi
 
 // ZypperGuide is openSUSE's. The key is imported by hand first: zypper's
 // --gpg-auto-import-keys would trust whatever key lies beside the index.
+//
+// Packages that lie elsewhere: zypper 1.14 does not look at xml:base, and asks
+// each address of baseurl in turn for the file. So where there are Servers zypper
+// has a .repo file of its own that lists them, after the tree. dnf's does not: with
+// fastestmirror it would look for the index there first.
 func (r *Repo) ZypperGuide(_ context.Context, in *publish.GuideInput) (*publish.Guide, error) {
-	c, err := r.client(in)
+	folder := "rpm/"
+	if len(r.env.Servers) > 0 {
+		folder = "rpm/zypper/"
+	}
+	c, err := r.client(in, folder, r.env.Servers)
 	if err != nil {
 		return nil, err
 	}
@@ -114,10 +123,20 @@ type client struct {
 // stable is the channel whose repository bears the bare name.
 const stable = "stable"
 
-func (r *Repo) client(in *publish.GuideInput) (*client, error) {
+// client says where the .repo file lies in the tree, and which addresses besides
+// the tree's it names.
+func (r *Repo) client(in *publish.GuideInput, folder string, servers []string) (*client, error) {
 	url := cmp.Or(in.URL, r.env.URL)
 	if err := checkURL(url); err != nil {
 		return nil, err
+	}
+	more := ""
+	for _, server := range servers {
+		server = strings.TrimSuffix(server, "/")
+		if err := checkURL(server); err != nil {
+			return nil, fmt.Errorf("server of packages: %w", err)
+		}
+		more += "        " + server + "/\n"
 	}
 	if !legalChannel.MatchString(in.Channel) {
 		return nil, fmt.Errorf("channel %q: use lower-case letters, digits and . _ -", in.Channel)
@@ -128,7 +147,7 @@ func (r *Repo) client(in *publish.GuideInput) (*client, error) {
 	}
 	c := &client{repo: r, id: id, cpus: r.cpus()}
 	keyPath := "keys/" + r.env.Name + ".asc"
-	filePath := "rpm/" + id + ".repo"
+	filePath := folder + id + ".repo"
 	c.fileURL, c.keyURL = url+"/"+filePath, url+"/"+keyPath
 
 	check, keyLine := "0", ""
@@ -140,7 +159,7 @@ func (r *Repo) client(in *publish.GuideInput) (*client, error) {
 	// without an error; zypper would not refresh by itself.
 	c.file = "[" + id + "]\n" +
 		"name=" + oneLine(title) + "\n" +
-		"baseurl=" + url + "/" + dir(in.Channel) + "\n" +
+		"baseurl=" + url + "/" + dir(in.Channel) + "\n" + more +
 		"type=rpm-md\n" +
 		"enabled=1\n" +
 		"gpgcheck=" + check + "\n" +

@@ -42,9 +42,17 @@ func (r *Repo) Streams(partition string) []publish.Stream {
 // primary renders a package's entry of primary.xml.
 func primary(t *text, rec *publish.Record, dir string) error {
 	m := &rec.Meta
-	href, ok := strings.CutPrefix(rec.Path, dir)
-	if !ok {
-		return fmt.Errorf("the package does not lie in %s, so its index can't name it", dir)
+	base, href := "", ""
+	if rec.URL != "" {
+		var err error
+		if base, href, err = location(rec.URL); err != nil {
+			return err
+		}
+	} else {
+		var ok bool
+		if href, ok = strings.CutPrefix(rec.Path, dir); !ok {
+			return fmt.Errorf("the package does not lie in %s, so its index can't name it", dir)
+		}
 	}
 	rels, err := parseRelations(m)
 	if err != nil {
@@ -70,6 +78,9 @@ func primary(t *text, rec *publish.Record, dir string) error {
 	t.raw(`<time file="` + strconv.FormatInt(rec.Added, 10) + `" build="` + numbers["buildtime"] + "\"/>\n")
 	t.raw(`<size package="` + strconv.FormatInt(rec.Ref.Size, 10) + `" installed="` + numbers["size"] + `" archive="` + numbers["archivesize"] + "\"/>\n")
 	t.raw("<location")
+	if base != "" {
+		t.attr("xml:base", base)
+	}
 	t.attr("href", href)
 	t.raw("/>\n<format>\n")
 	for _, key := range [...]string{"license", "vendor", "group", "buildhost", "sourcerpm"} {

@@ -1,6 +1,7 @@
 // Package downloads lists what people fetch without a client: archives, under
 // downloads/<name>/<version>/, with a SHA256SUMS per channel (the form of
-// sha256sum(1)) and its signature.
+// sha256sum(1)) and its signature. What lies elsewhere is listed there by its name
+// alone: that is what people have who fetched it and check the file beside them.
 package downloads
 
 import (
@@ -8,6 +9,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"net/url"
 	"path"
 	"regexp"
 	"slices"
@@ -26,7 +28,7 @@ type Repo struct {
 	keyID string
 }
 
-var _ publish.Repo = (*Repo)(nil)
+var _ publish.Elsewhere = (*Repo)(nil)
 
 // Kind is downloads in the list of repositories.
 func Kind() publish.RepoKind {
@@ -45,6 +47,9 @@ func Kind() publish.RepoKind {
 
 // Name implements publish.Repo.
 func (r *Repo) Name() string { return "downloads" }
+
+// ListsElsewhere is true: people follow whatever address the page has.
+func (r *Repo) ListsElsewhere() bool { return true }
 
 // Settings implements publish.Repo.
 func (r *Repo) Settings() string { return "1 " + r.keyID }
@@ -99,7 +104,17 @@ func (r *Repo) Streams(string) []publish.Stream {
 	return []publish.Stream{{Name: sums, Forms: []publish.Form{publish.Plain}, Head: func(int) []byte { return nil }, Page: func(recs []*publish.Record) ([]byte, error) {
 		var b bytes.Buffer
 		for _, rec := range recs {
-			fmt.Fprintf(&b, "%s  %s\n", rec.Ref.SHA256, strings.TrimPrefix(rec.Path, "downloads/"))
+			name := strings.TrimPrefix(rec.Path, "downloads/")
+			if rec.URL != "" {
+				u, err := url.Parse(rec.URL)
+				if err != nil {
+					return nil, fmt.Errorf("%s: the address where it lies is no URL: use https://host/folder/file", rec.Path)
+				}
+				if name = path.Base(u.Path); !word.MatchString(name) {
+					return nil, fmt.Errorf("%s: it lies at %s as %q, which is no word for a line of %s", rec.Path, u.Host, name, sums)
+				}
+			}
+			fmt.Fprintf(&b, "%s  %s\n", rec.Ref.SHA256, name)
 		}
 		return b.Bytes(), nil
 	}}}

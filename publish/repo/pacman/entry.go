@@ -46,6 +46,9 @@ func entry(w *tar.Writer, rec *publish.Record, withFiles bool) error {
 	if !legalPart.MatchString(dir) {
 		return fmt.Errorf("%q can't name a directory of the database", dir)
 	}
+	if err := checkAddress(rec); err != nil {
+		return err
+	}
 	text, err := desc(rec)
 	if err != nil {
 		return err

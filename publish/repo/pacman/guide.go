@@ -32,6 +32,13 @@ func (r *Repo) Guide(_ context.Context, in *publish.GuideInput) (*publish.Guide,
 		level = "Required DatabaseOptional"
 	}
 	section := "[" + db + "]\nSigLevel = " + level + "\nServer = " + url + "/arch/$arch\n"
+	for _, server := range r.env.Servers {
+		server = strings.TrimSuffix(server, "/")
+		if err := checkURL(server); err != nil {
+			return nil, fmt.Errorf("server of packages: %w", err)
+		}
+		section += "Server = " + server + "\n"
+	}
 
 	g := &publish.Guide{
 		Client:   "pacman",

@@ -13,7 +13,8 @@
 // a line, an empty line. It lists the newest version of each name; older files
 // stay where they are. Both names are real files, since static hosts serve no
 // symlinks. pacman looks for the signature of a package beside the package even
-// where the database holds a copy, so it holds none. Format: repo-add(8), and
+// where the database holds a copy, so it holds none. A package that lies elsewhere
+// is found by a second Server line, under the same name. Format: repo-add(8), and
 // https://gitlab.archlinux.org/pacman/pacman/-/blob/master/lib/libalpm/be_sync.c
 //
 // The format has neither an expiry date nor a guard against old databases.

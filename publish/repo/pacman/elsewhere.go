@@ -1,0 +1,41 @@
+package pacman
+
+import (
+	"fmt"
+	"net/url"
+	"path"
+
+	"github.com/distropack/distropack/publish"
+)
+
+var _ publish.Elsewhere = (*Repo)(nil)
+
+// ListsElsewhere is true where there are Servers: pacman looks for a package at
+// each Server line of the section in turn, under the name in the database, and for
+// its signature at the one that had the package. So the lines have to be in
+// people's pacman.conf before the package is.
+//
+// A file that a server does not have counts against it: pacman 6.0 leaves a server
+// out for the rest of a transaction after three. Who takes three packages from
+// elsewhere at once and a smaller one from the tree with them has to run pacman
+// twice; the second time the three are in its cache.
+func (r *Repo) ListsElsewhere() bool { return len(r.env.Servers) > 0 }
+
+// checkAddress refuses what pacman would not find: a package that lies elsewhere
+// under another name than the database has.
+func checkAddress(rec *publish.Record) error {
+	if rec.URL == "" {
+		return nil
+	}
+	u, err := url.Parse(rec.URL)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return fmt.Errorf("the address where %s lies is not of the form https://host/folder/file", path.Base(rec.Path))
+	}
+	if u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+		return fmt.Errorf("its address at %s has a user, a query or a fragment: pacman asks for the name alone", u.Host)
+	}
+	if got, want := path.Base(u.Path), path.Base(rec.Path); got != want {
+		return fmt.Errorf("it lies at %s as %q, but pacman asks for %q: GitHub puts dots for characters of an asset's name, such as an epoch's colon; keep the package in the tree", u.Host, got, want)
+	}
+	return nil
+}
