@@ -220,7 +220,10 @@ func (r *run) flat(ctx context.Context) ([]asset, error) {
 	files, err := repo.Flat(ctx, in)
 	var list []asset
 	for _, f := range files {
-		list = append(list, asset{f.Path, f.Blob})
+		// GitHub takes no empty files; of an empty index apt fetches Packages.gz.
+		if f.Blob.Ref().Size > 0 {
+			list = append(list, asset{f.Path, f.Blob})
+		}
 	}
 	return list, err
 }

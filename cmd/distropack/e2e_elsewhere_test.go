@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -26,6 +25,8 @@ import (
 	"github.com/distropack/distropack/pipeline/keys"
 	"github.com/distropack/distropack/publish"
 	"github.com/distropack/distropack/publish/dest/dir"
+	"github.com/distropack/distropack/publish/publishtest"
+	repoall "github.com/distropack/distropack/publish/repo/all"
 	"github.com/distropack/distropack/publish/repo/apt"
 	"github.com/distropack/distropack/publish/repo/dnf"
 	"github.com/distropack/distropack/publish/repo/pacman"
@@ -351,8 +352,8 @@ func (s *elsewhereSite) attach(t *testing.T, work, name string, b formats.Blob) 
 	s.assets.attach(name, file)
 }
 
-// came checks that the large package was fetched from the release, and that a
-// client whose copy was spoiled on the way took nothing.
+// came checks that the large package was fetched from the release since the last
+// call.
 func (s *elsewhereSite) came(t *testing.T, format string) {
 	t.Helper()
 	if names := s.assets.take(); !slices.Contains(names, s.large[format]) {
@@ -449,6 +450,42 @@ func TestLargePackagesComeFromARelease(t *testing.T) {
 	})
 }
 
+// Clients that fetch packages from beside their index alone are never given one
+// that lies elsewhere; pacman can be, once it is told of a server.
+func TestOnlyClientsThatFollowAreToldOfOtherPlaces(t *testing.T) {
+	follows := map[string]string{"apt": "no", "apk": "no", "opkg": "no", "dnf": "yes", "brew": "yes", "downloads": "yes", "pacman": "with servers"}
+	for _, kind := range repoall.Kinds() {
+		for _, servers := range [][]string{nil, {"https://h/latest"}} {
+			env := publishtest.Env()
+			env.Servers = servers
+			r, err := kind.New(formats.NoSection, env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, ok := r.(publish.Elsewhere)
+			got := ok && e.ListsElsewhere()
+			want := follows[kind.Name] == "yes" || follows[kind.Name] == "with servers" && servers != nil
+			if follows[kind.Name] == "" || got != want {
+				t.Errorf("%s with servers %q: lists packages elsewhere: %t, want %t", kind.Name, servers, got, want)
+			}
+			if got {
+				continue
+			}
+			words := map[string]string{"apt": "amd64", "apk": "x86_64", "opkg": "x86_64", "pacman": "x86_64"}
+			m := &formats.Meta{Format: kind.Formats[0], Name: "large", Version: "1.0-1", Arch: words[kind.Name]}
+			add := publish.Addition{Package: publish.Package{Blob: formats.Bytes([]byte("x")), Meta: m, Version: "1.0"}, Channels: []string{"stable"}, URL: "https://h/v1/large"}
+			if places, err := r.Place(m, "stable"); err != nil || len(places) == 0 {
+				t.Fatalf("%s would not take it in any case: %v", kind.Name, err)
+			}
+			if _, err := publish.Publish(t.Context(), new(publishtest.Mem), []publish.Repo{r}, publish.Edit{Add: []publish.Addition{add}}, publish.Options{Time: 1, Now: 1}); err == nil || !strings.Contains(err.Error(), "large 1.0-1") {
+				t.Errorf("%s: published with %v", kind.Name, err)
+			} else {
+				t.Log(err)
+			}
+		}
+	}
+}
+
 // install runs a command that installs the large package: first on one that was
 // spoiled on its way, then on the right one.
 func (s *elsewhereSite) install(c *clone, format string, command ...string) {
@@ -464,7 +501,7 @@ func (s *elsewhereSite) install(c *clone, format string, command ...string) {
 	if got := c.must("sha256sum", "/usr/share/large"); got != fmt.Sprintf("%s  /usr/share/large\n", s.digest) {
 		c.t.Errorf("installed is %q, want %s", got, s.digest)
 	}
-	if got := c.read("/usr/share/small"); !bytes.Equal([]byte(got), []byte("small\n")) {
+	if got := c.read("/usr/share/small"); got != "small\n" {
 		c.t.Errorf("the small package brought %q", got)
 	}
 }

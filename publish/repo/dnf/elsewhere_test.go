@@ -187,7 +187,7 @@ func TestDnfFetchesFromTheBase(t *testing.T) {
 	e := serveElsewhere(t, "/o/r x/v1+a/hello-1.0.0+x~rc.1-1.x86_64.rpm", body)
 	r := newRepo(t, Options{}, publish.RepoEnv{Keys: keys, Key: "hello"})
 	tree := &publishtest.Mem{}
-	edit := publish.Edit{Add: []publish.Addition{{Package: p, Channels: []string{"stable"}, URL: e.url + "/o/r%20x/v1+a/hello-1.0.0+x~rc.1-1.x86_64.rpm"}}}
+	edit := publish.Edit{Add: []publish.Addition{{Package: p, Channels: []string{"stable"}, URL: e.url + "/o/r%20x/v1+a/hello-1.0.0%2Bx%7Erc.1-1.x86_64.rpm"}}}
 	if _, err := publish.Publish(context.Background(), tree, []publish.Repo{r}, edit, publish.Options{Time: release, Now: release}); err != nil {
 		t.Fatal(err)
 	}

@@ -11,14 +11,16 @@ import (
 var _ publish.Elsewhere = (*Repo)(nil)
 
 // ListsElsewhere is true where there are Servers: pacman looks for a package at
-// each Server line of the section in turn, under the name in the database, and for
-// its signature at the one that had the package. So the lines have to be in
-// people's pacman.conf before the package is.
+// each server of the section in turn, under the name in the database, and for its
+// signature at the one that had the package. So the lines have to be in people's
+// pacman.conf before the package is.
 //
-// A file that a server does not have counts against it: pacman 6.0 leaves a server
-// out for the rest of a transaction after three. Who takes three packages from
-// elsewhere at once and a smaller one from the tree with them has to run pacman
-// twice; the second time the three are in its cache.
+// A file that a Server does not have counts against it, and after three pacman
+// leaves it out for the rest of the transaction. Seen with 6.0 and 7.0: three large
+// packages, which come first, and a small one was no longer found in the tree. So
+// there are CacheServer lines, too, which are asked for packages before the tree is,
+// and may lack any. pacman 6.0 warns that it does not know the word, and goes by
+// Server; there the second run succeeds, with the three in its cache.
 func (r *Repo) ListsElsewhere() bool { return len(r.env.Servers) > 0 }
 
 // checkAddress refuses what pacman would not find: a package that lies elsewhere

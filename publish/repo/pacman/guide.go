@@ -37,7 +37,7 @@ func (r *Repo) Guide(_ context.Context, in *publish.GuideInput) (*publish.Guide,
 		if err := checkURL(server); err != nil {
 			return nil, fmt.Errorf("server of packages: %w", err)
 		}
-		section += "Server = " + server + "\n"
+		section += "CacheServer = " + server + "\nServer = " + server + "\n"
 	}
 
 	g := &publish.Guide{

@@ -14,7 +14,7 @@
 // stay where they are. Both names are real files, since static hosts serve no
 // symlinks. pacman looks for the signature of a package beside the package even
 // where the database holds a copy, so it holds none. A package that lies elsewhere
-// is found by a second Server line, under the same name. Format: repo-add(8), and
+// is found by lines for another server, under the same name. Format: repo-add(8), and
 // https://gitlab.archlinux.org/pacman/pacman/-/blob/master/lib/libalpm/be_sync.c
 //
 // The format has neither an expiry date nor a guard against old databases.
