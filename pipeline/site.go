@@ -54,6 +54,9 @@ func (s *Site) Options(now time.Time) (publish.Options, error) {
 		Site:  s.render,
 	}
 	o.SiteSettings = fmt.Sprintf("1 %q %q %q %q %q %q %v", s.Plan.URL, s.name(), s.title(), s.Project.Description, s.Project.Homepage, s.Project.License, s.Plan.Channels)
+	for _, d := range s.Plan.Large {
+		o.SiteSettings += fmt.Sprintf(" %q", d.From)
+	}
 	if s.Keys == nil {
 		return o, nil
 	}
@@ -210,7 +213,7 @@ func (s *Site) packages(ctx context.Context, v *publish.View, in *site.Input) er
 			i = len(p.Versions)
 			p.Versions = append(p.Versions, site.Version{Version: version, Time: time.Unix(rec.Added, 0).UTC()})
 		}
-		d := site.Download{Client: repo, Format: rec.Meta.Format, Arch: rec.Meta.Arch, Path: rec.Path, Size: rec.Ref.Size, SHA256: rec.Ref.SHA256}
+		d := site.Download{Client: repo, Format: rec.Meta.Format, Arch: rec.Meta.Arch, Path: rec.Path, URL: rec.URL, Size: rec.Ref.Size, SHA256: rec.Ref.SHA256}
 		if repo == "downloads" {
 			d.Client = ""
 		}

@@ -265,6 +265,10 @@ func (t *txn) edit(ctx context.Context, e Edit) error {
 				placed = placed || ok || err != nil
 			}
 		}
+		if !placed && a.URL != "" {
+			errs = append(errs, fmt.Errorf("%s %s (%s, %s): it lies elsewhere than in the tree, and clients of this format fetch packages from beside their index only", a.Meta.Name, a.Meta.Version, a.Meta.Format, a.Meta.Arch))
+			continue
+		}
 		if !placed {
 			errs = append(errs, fmt.Errorf("%s %s (%s, %s): no repository serves it: add its platform or client, or leave it out", a.Meta.Name, a.Meta.Version, a.Meta.Format, a.Meta.Arch))
 		}

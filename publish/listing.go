@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 
 	"github.com/distropack/distropack/formats"
@@ -13,6 +14,11 @@ import (
 func (t *txn) add(ctx context.Context, r *repoTxn, a Addition, channel string) (ok bool, err error) {
 	if e, can := r.Repo.(Elsewhere); a.URL != "" && !(can && e.ListsElsewhere()) {
 		return false, nil
+	}
+	if a.URL != "" {
+		if u, err := url.Parse(a.URL); err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "https" && u.Scheme != "http" {
+			return false, fmt.Errorf("%s %s: the address where it lies is not of the form https://host/path", a.Meta.Name, a.Meta.Version)
+		}
 	}
 	places, err := r.Place(a.Meta, channel)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 
 var (
 	bars    = flag.Bool("bars", false, "compare speed and size with other tools: make bench")
-	barRows = flag.String("rows", "", "with -bars: only the groups that match this `pattern`: apt, dnf, pacman, build, small")
+	barRows = flag.String("rows", "", "with -bars: only the groups that match this `pattern`: apt, dnf, pacman, build, small, git, bucket, verify")
 )
 
 // TestSpeedAndSizeMeetTheBars compares with what Debian has for the same work, in
@@ -36,7 +36,7 @@ func TestSpeedAndSizeMeetTheBars(t *testing.T) {
 	for _, g := range []struct {
 		name    string
 		measure func(*testing.T, *results)
-	}{{"apt", benchApt}, {"dnf", benchDnf}, {"pacman", benchPacman}, {"build", benchBuild}, {"small", benchSmall}} {
+	}{{"apt", benchApt}, {"dnf", benchDnf}, {"pacman", benchPacman}, {"build", benchBuild}, {"small", benchSmall}, {"git", benchGit}, {"bucket", benchBucket}, {"verify", benchVerify}} {
 		if only.MatchString(g.name) {
 			t.Run(g.name, func(t *testing.T) { g.measure(t, r) })
 		}

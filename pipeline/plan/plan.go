@@ -92,8 +92,8 @@ type Decision struct {
 func decisions(clients []string, latest string) []Decision {
 	why := map[string]string{
 		"apt":       "a flat repository among the release's files, since apt joins every path to the repository's address",
-		"dnf":       "the index names the address of each package (xml:base); zypper does not follow it",
-		"pacman":    "a second Server, which pacman tries when the first has no such file",
+		"dnf":       "the index names the address of each package (xml:base); zypper, which does not follow it, has a second baseurl",
+		"pacman":    "a second Server and CacheServer, which pacman tries when the tree has no such file",
 		"brew":      "the formula names the address",
 		"downloads": "the page and SHA256SUMS name it",
 		"apk":       "apk fetches packages from beside its index only: a large one is refused",

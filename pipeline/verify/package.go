@@ -6,6 +6,7 @@ import (
 	"errors"
 	"hash"
 	"io"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -75,6 +76,15 @@ func (r *run) need(t *target, items ...*item) {
 	}
 	for _, it := range items {
 		t.Bytes += max(it.size, 0)
+		// pacman and SHA256SUMS name files alone; install.json says where those lie
+		// that the tree does not hold. It need not be trusted: the digest is the index's.
+		if r.site != nil && it.address == "" && it.algorithm == "sha256" {
+			if far, ok := r.site.far[it.hex]; ok {
+				if shown, full, err := outside(far); err == nil {
+					it.path, it.address = shown, full
+				}
+			}
+		}
 		old := r.items[it.path]
 		if old == nil {
 			it.claims = nil
@@ -284,12 +294,29 @@ func (r *run) observe(ctx context.Context, it *item) observer {
 	case apkFile:
 		return newAPKCheck(it)
 	case archFile:
-		sig, err := r.get(ctx, nil, it.path+".sig", maxSmall)
+		sig, err := r.signatureOf(ctx, it)
 		if r.beside(it, err) {
 			return r.newSigCheck(it, sig)
 		}
 	}
 	return nil
+}
+
+// signatureOf reads the signature beside a package, wherever that lies.
+func (r *run) signatureOf(ctx context.Context, it *item) ([]byte, error) {
+	if it.address == "" {
+		return r.get(ctx, nil, it.path+".sig", maxSmall)
+	}
+	far, ok := r.Fetch.(Outsider)
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	f, err := far.OpenURL(ctx, it.address+".sig")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxSmall))
 }
 
 // beside notes whether a package has a signature beside it.

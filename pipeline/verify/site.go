@@ -17,9 +17,10 @@ import (
 // siteInfo is what install.json says of a site of ours.
 type siteInfo struct {
 	list     site.List
-	targets  []string // "apt:dists/stable"
-	keys     []string // paths
-	formulae []string // paths
+	targets  []string          // "apt:dists/stable"
+	keys     []string          // paths
+	formulae []string          // paths
+	far      map[string]string // SHA-256 in hexadecimal → address of a package outside the tree
 	broken   error
 }
 
@@ -77,12 +78,14 @@ func (r *run) siteTargets(ctx context.Context, s *siteInfo) {
 			s.targets = append(s.targets, client+":"+p)
 		}
 	}
+	s.far = make(map[string]string)
 	folders := make(map[string][]string) // channel and client → where its packages lie
 	for _, p := range s.list.Packages {
 		for _, v := range p.Versions {
 			for _, d := range v.Downloads {
 				at, ok := below(s.list.URL, d.URL)
 				if !ok {
+					s.far[d.SHA256.String()] = d.URL
 					continue
 				}
 				dir := path.Dir(at)
@@ -118,6 +121,9 @@ func (r *run) siteTargets(ctx context.Context, s *siteInfo) {
 				case ".sources":
 					for _, m := range sourceSuites.FindAllStringSubmatch(string(b), -1) {
 						for _, suite := range strings.Fields(m[1]) {
+							if strings.HasSuffix(suite, "/") { // flat, beside the packages of a release
+								continue
+							}
 							add("apt", path.Join("dists", suite))
 						}
 					}

@@ -186,6 +186,9 @@ func (in *Input) checkPackages(f *faults) {
 			f.text(what+": notice", v.Notice, true)
 			for _, d := range v.Downloads {
 				f.path(what+": path", d.Path)
+				if d.URL != "" && !strings.HasPrefix(d.URL, "https://") && !strings.HasPrefix(d.URL, "http://") {
+					f.add("%s: %s lies at %q, which is no address", what, d.Path, d.URL)
+				}
 				for _, s := range []string{d.Label, d.Client, d.Format, d.Arch} {
 					f.text(what+": download", s, false)
 				}

@@ -163,7 +163,7 @@ func (in *Input) listPackage(p *Package) ListPackage {
 	for _, v := range p.Versions {
 		lv := ListVersion{Version: v.Version, Time: v.Time.UTC(), Notice: v.Notice, Downloads: []ListDownload{}}
 		for _, d := range v.Downloads {
-			lv.Downloads = append(lv.Downloads, ListDownload{d.Label, d.Client, d.Format, d.Arch, in.URL + "/" + pathURL(d.Path), d.Size, d.SHA256})
+			lv.Downloads = append(lv.Downloads, ListDownload{d.Label, d.Client, d.Format, d.Arch, d.address(in.URL), d.Size, d.SHA256})
 		}
 		lp.Versions = append(lp.Versions, lv)
 	}

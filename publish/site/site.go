@@ -79,8 +79,17 @@ type Download struct {
 	Format string // "deb"
 	Arch   string // as people know it: "amd64"
 	Path   string // in the tree
+	URL    string // where the file lies instead; "" for the tree
 	Size   int64  // in bytes
 	SHA256 formats.Digest
+}
+
+// address is where the file is fetched from, of a tree served at url.
+func (d *Download) address(url string) string {
+	if d.URL != "" {
+		return d.URL
+	}
+	return url + "/" + pathURL(d.Path)
 }
 
 // Key is a public key that signatures are checked with.

@@ -106,7 +106,7 @@ func pageReleases(p *Package, root string) PageReleases {
 				continue
 			}
 			seen[d.Path] = true
-			pd := PageDownload{Label: cmp.Or(d.Label, d.Format), Format: d.Format, Arch: d.Arch, Name: path.Base(d.Path), Link: root + pathURL(d.Path), Size: size(d.Size)}
+			pd := PageDownload{Label: cmp.Or(d.Label, d.Format), Format: d.Format, Arch: d.Arch, Name: path.Base(d.Path), Link: cmp.Or(d.URL, root+pathURL(d.Path)), Size: size(d.Size)}
 			if d.SHA256 != (formats.Digest{}) {
 				pd.SHA256 = d.SHA256.String()
 			}
