@@ -351,6 +351,7 @@ type RepoEnv struct {
 	Channels    []string
 	Platforms   []formats.Platform // without formats.All
 	Servers     []string           // addresses of folders where packages lie that the tree does not hold
+	Stale       bool               // a cache nobody can purge serves each file as it was up to minutes ago
 	Flat        bool               // Servers hold flat repositories of apt's with the .deb files that lie there
 	Keys        formats.Keys       // nil: nothing can be signed
 	Key         string             // the signing key's name; "" leaves indexes unsigned

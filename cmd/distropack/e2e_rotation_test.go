@@ -101,6 +101,42 @@ func TestKeysCanBeRotated(t *testing.T) {
 	}
 }
 
+// Machines that know the old key alone go on while keys are rotated.
+func TestDnfAndZypperGoOnWhileKeysAreRotated(t *testing.T) {
+	second, err := otherKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	newKey := filepath.Join(t.TempDir(), "new.key")
+	if err := os.WriteFile(newKey, []byte(second), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := publishSample(t, func(config string) string {
+		return config + "signing: {key: \"${OLD_KEY}\", also: \"${NEW_KEY:-}\"}\n"
+	})
+	release := func(version string, env ...string) {
+		t.Helper()
+		must(t, append(env, "SOURCE_DATE_EPOCH="+epochs[version]), "-C", p.project, "release", "--version", version)
+	}
+	release("1.0.0", "OLD_KEY="+p.key)
+	dnf := newClone(t, "dnf", "rpm")
+	dnf.rpms()
+	dnf.addDnf(p, "hello")
+	dnf.must("dnf", "-y", "install", "hello")
+	zypper := newClone(t, "zypper", "rpm")
+	zypper.rpms()
+	zypper.must("zypper", "--non-interactive", "addrepo", "--refresh", p.url+"/rpm/hello.repo")
+	zypper.must("rpm", "--import", p.url+"/keys/hello.asc")
+	zypper.must("zypper", "--non-interactive", "install", "hello")
+
+	release("1.1.0", "OLD_KEY="+p.key, "NEW_KEY="+newKey)
+	dnf.must("dnf", "-y", "--refresh", "upgrade")
+	dnf.installed("1.1.0-1")
+	zypper.must("zypper", "--non-interactive", "refresh", "hello")
+	zypper.must("zypper", "--non-interactive", "update", "hello")
+	zypper.installed("1.1.0-1")
+}
+
 // A site with a key of its own serves packages that the package key signed: its
 // clients are given both keys.
 func TestASiteMayHaveItsOwnKey(t *testing.T) {

@@ -327,6 +327,7 @@ func (m *maker) site(c *config.Site) {
 	if m.o.Keys == nil {
 		env.Keys = nil
 	}
+	env.Stale = s.Place == "git" // GitHub Pages and its like
 	if c.Large.To == "release" && m.o.Latest != "" {
 		env.Servers, env.Flat = []string{m.o.Latest}, true
 	}

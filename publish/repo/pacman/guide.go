@@ -28,8 +28,9 @@ func (r *Repo) Guide(_ context.Context, in *publish.GuideInput) (*publish.Guide,
 	switch {
 	case r.key == nil:
 		level = "Never"
-	case !r.signDB:
-		level = "Required DatabaseOptional"
+	case !r.checkDB:
+		// Not DatabaseOptional: with it a signature of another moment is an error still.
+		level = "Required DatabaseNever"
 	}
 	section := "[" + db + "]\nSigLevel = " + level + "\nServer = " + url + "/arch/$arch\n"
 	for _, server := range r.env.Servers {

@@ -22,6 +22,7 @@ package pacman
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -34,8 +35,9 @@ import (
 
 // Options are the keys of a site's pacman section.
 type Options struct {
-	Compression  string `yaml:"compression" enum:"gzip,zstd" doc:"How databases are compressed: gzip or zstd; gzip where absent."`
-	SignDatabase *bool  `yaml:"sign-database" doc:"Signs databases beside packages; true where absent. A CDN can serve database and signature of two moments: false helps where that happens."`
+	Compression   string `yaml:"compression" enum:"gzip,zstd" doc:"How databases are compressed: gzip or zstd; gzip where absent."`
+	SignDatabase  *bool  `yaml:"sign-database" doc:"Signs databases beside packages; true where absent."`
+	CheckDatabase *bool  `yaml:"check-database" doc:"The section for pacman.conf asks for the database's signature, besides each package's. Behind a cache that keeps files for minutes database and signature can be of two publishes, and updates then fail for a while: false where absent on a git branch, true elsewhere."`
 }
 
 // Kind returns the kind that serves Arch packages.
@@ -56,11 +58,12 @@ func Kind() publish.RepoKind {
 
 // Repo writes pacman's databases. It may be used concurrently.
 type Repo struct {
-	env    publish.RepoEnv
-	form   publish.Form
-	main   string             // the channel whose database bears the bare name
-	key    *formats.PublicKey // nil: unsigned
-	signDB bool
+	env     publish.RepoEnv
+	form    publish.Form
+	main    string             // the channel whose database bears the bare name
+	key     *formats.PublicKey // nil: unsigned
+	signDB  bool
+	checkDB bool // clients are told to ask for the database's signature
 }
 
 var _ publish.Repo = (*Repo)(nil)
@@ -104,6 +107,12 @@ func New(s formats.Section, env publish.RepoEnv) (*Repo, error) {
 		return nil, fmt.Errorf("signing key %q was not opened: without it the repository can't be signed", env.Key)
 	}
 	r.signDB = o.SignDatabase == nil || *o.SignDatabase
+	r.checkDB = r.signDB && !env.Stale
+	if o.CheckDatabase != nil {
+		if r.checkDB = *o.CheckDatabase; r.checkDB && !r.signDB {
+			return nil, errors.New("check-database asks for what sign-database: false leaves out")
+		}
+	}
 	var err error
 	r.key, err = env.Keys.Public(env.Key, formats.OpenPGP)
 	return r, err

@@ -249,6 +249,20 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
+func TestTheSectionAsksForDatabaseSignaturesWhereTheyHold(t *testing.T) {
+	yes, no := true, false
+	for _, c := range []struct {
+		stale bool
+		check *bool
+		want  string
+	}{{false, nil, "Required"}, {true, nil, "Required DatabaseNever"}, {true, &yes, "Required"}, {false, &no, "Required DatabaseNever"}} {
+		r := newRepo(t, Options{CheckDatabase: c.check}, publish.RepoEnv{Keys: plainKeys{}, Key: "hello", Stale: c.stale})
+		if s := sectionOf(t, r, "https://x", "stable"); !strings.Contains(s, "SigLevel = "+c.want+"\n") {
+			t.Errorf("stale %v: the section is\n%s\nwant %s", c.stale, s, c.want)
+		}
+	}
+}
+
 func TestSignDatabaseFalseSignsNoDatabase(t *testing.T) {
 	no := false
 	r := newRepo(t, Options{SignDatabase: &no}, publish.RepoEnv{Keys: plainKeys{}, Key: "hello"})
@@ -259,7 +273,7 @@ func TestSignDatabaseFalseSignsNoDatabase(t *testing.T) {
 			t.Errorf("%s is there", name)
 		}
 	}
-	if s := sectionOf(t, r, "https://x", "stable"); !strings.Contains(s, "SigLevel = Required DatabaseOptional\n") {
+	if s := sectionOf(t, r, "https://x", "stable"); !strings.Contains(s, "SigLevel = Required DatabaseNever\n") {
 		t.Errorf("section is %q", s)
 	}
 }
