@@ -19,7 +19,9 @@ import (
 // chunked requests, which long pushes are.)
 func (s *Server) backend(t testing.TB, w http.ResponseWriter, r *http.Request) {
 	s.Requests.Add(1)
-	cmd := exec.CommandContext(context.WithoutCancel(r.Context()), "git", "http-backend")
+	ctx, kill := context.WithCancel(context.WithoutCancel(r.Context()))
+	defer kill()
+	cmd := exec.CommandContext(ctx, "git", "http-backend")
 	cmd.Env = append(environment(),
 		"GIT_PROJECT_ROOT="+filepath.Dir(s.Dir), "GIT_HTTP_EXPORT_ALL=1", "PATH_INFO="+r.URL.Path, "QUERY_STRING="+r.URL.RawQuery,
 		"REQUEST_METHOD="+r.Method, "CONTENT_TYPE="+r.Header.Get("Content-Type"), "REMOTE_ADDR=127.0.0.1", "REMOTE_USER=test",
@@ -28,7 +30,7 @@ func (s *Server) backend(t testing.TB, w http.ResponseWriter, r *http.Request) {
 		cmd.Env = append(cmd.Env, "CONTENT_LENGTH="+strconv.FormatInt(r.ContentLength, 10))
 	}
 	cmd.WaitDelay = 5 * time.Second // a client that sends nothing more
-	cmd.Stdin = &counter{r.Body, &s.In}
+	cmd.Stdin = &counter{&cut{r.Body, kill}, &s.In}
 	var said strings.Builder
 	cmd.Stderr = &said
 	out, err := cmd.StdoutPipe()
@@ -57,6 +59,21 @@ func (s *Server) backend(t testing.TB, w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(code)
 	io.Copy(w, &counter{answer, &s.Out})
+}
+
+// cut is the body of a client that may die in the middle: git http-backend would
+// wait for the rest of it for ever, and busily.
+type cut struct {
+	r    io.Reader
+	kill func()
+}
+
+func (c *cut) Read(b []byte) (int, error) {
+	n, err := c.r.Read(b)
+	if err != nil && err != io.EOF {
+		c.kill()
+	}
+	return n, err
 }
 
 type counter struct {

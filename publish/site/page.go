@@ -40,7 +40,7 @@ type Page struct {
 	Style                template.CSS
 	Policy               string // the Content-Security-Policy for Style and Script
 	Channels             []PageChannel
-	Packages             []PagePackage // one per name
+	Packages             []PagePackage // one per name; on the page of one package that one alone
 	Package              *PagePackage  // on the page of one package
 	Keys                 []PageKey
 	Counts               []Count
@@ -133,15 +133,15 @@ func renderPages(in *Input) ([]publish.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("template: %w", err)
 	}
-	index := newPage(in, "./", nil)
+	names, byName := in.byName()
+	index := newPage(in, "./", names, byName, false)
 	b, err := execute(tmpl, index)
 	if err != nil {
 		return nil, err
 	}
 	files := []publish.File{file("index.html", b)}
-	for i := range index.Packages {
-		name := index.Packages[i].Name
-		page := newPage(in, "../../", &index.Packages[i].Name)
+	for _, name := range names {
+		page := newPage(in, "../../", []string{name}, byName, true)
 		b, err := execute(tmpl, page)
 		if err != nil {
 			return nil, fmt.Errorf("page of package %q: %w", name, err)
@@ -149,6 +149,16 @@ func renderPages(in *Input) ([]publish.File, error) {
 		files = append(files, file("packages/"+name+"/index.html", b))
 	}
 	return files, nil
+}
+
+// released is when the latest version came; tree's date where that is not known.
+func (p *PagePackage) released(tree Date) Date {
+	for _, c := range p.Channels {
+		if c.Latest != nil && c.Latest.Version == p.Latest && c.Latest.Time != (Date{}) {
+			return c.Latest.Time
+		}
+	}
+	return tree
 }
 
 func execute(tmpl *template.Template, p *Page) ([]byte, error) {
@@ -159,30 +169,39 @@ func execute(tmpl *template.Template, p *Page) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func newPage(in *Input, root string, name *string) *Page {
+// byName lists the names of packages in order, and each one's channels.
+func (in *Input) byName() (names []string, packages map[string][]*Package) {
+	packages = make(map[string][]*Package)
+	for i := range in.Packages {
+		p := &in.Packages[i]
+		if len(packages[p.Name]) == 0 {
+			names = append(names, p.Name)
+		}
+		packages[p.Name] = append(packages[p.Name], p)
+	}
+	return names, packages
+}
+
+// newPage fills the page of all packages, or of the one that names has. The page
+// of a package says nothing of the tree, so that a publish changes those of its
+// own packages only.
+func newPage(in *Input, root string, names []string, byName map[string][]*Package, one bool) *Page {
 	p := &Page{
 		Root: root, Name: in.Name, Title: in.Title, Homepage: in.Homepage, License: in.License,
 		Initial: strings.ToUpper(string([]rune(in.Title)[:1])),
-		URL:     in.URL, Notice: in.Notice, Released: date(in.At), Version: in.version(),
-		Counts: in.counts(), Badge: template.HTML(renderBadge(in)), BadgeMarkdown: in.badgeMarkdown(),
+		URL:     in.URL, Notice: in.Notice, Released: date(in.At),
 	}
 	p.Summary, p.Paragraphs = paragraphs(in.Description)
-	seen := make(map[string]bool)
-	for _, pkg := range in.Packages {
-		if !seen[pkg.Name] {
-			seen[pkg.Name] = true
-			p.Packages = append(p.Packages, in.pagePackage(pkg.Name, root))
-		}
+	for _, name := range names {
+		p.Packages = append(p.Packages, in.pagePackage(name, root, byName[name]))
 	}
 	only := ""
-	if name != nil {
-		only = *name
-		for i := range p.Packages {
-			if p.Packages[i].Name == only {
-				p.Package = &p.Packages[i]
-			}
-		}
-		p.Version = p.Package.Latest
+	if one {
+		only = names[0]
+		p.Package = &p.Packages[0]
+		p.Version, p.Released = p.Package.Latest, p.Package.released(p.Released)
+	} else {
+		p.Version, p.Counts, p.Badge, p.BadgeMarkdown = in.version(), in.counts(), template.HTML(renderBadge(in)), in.badgeMarkdown()
 	}
 	p.Command = in.command("", only)
 	p.Wget = strings.Replace(p.Command, "curl -fsSL", "wget -qO-", 1)

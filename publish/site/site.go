@@ -51,6 +51,16 @@ type Input struct {
 	// *Page for the index and once per package. It answers for its own
 	// Content-Security-Policy; Page.Policy allows Page.Style and Page.Script only.
 	Template string
+
+	lists map[listKey]*nameList // of names, each made once
+}
+
+type listKey struct{ channel, client string }
+
+// nameList is what names returns.
+type nameList struct {
+	usual, deprecated []string
+	has               map[string]bool
 }
 
 // Package is a package in one channel.
@@ -156,8 +166,34 @@ func GuideFiles(guides map[string][]*publish.Guide) ([]publish.File, error) {
 // names returns the packages of a channel that can be installed with a client,
 // in order. Where no download tells which client it is for, all can.
 func (in *Input) names(channel, client string) (usual, deprecated []string) {
+	l := in.list(channel, client)
+	return l.usual, l.deprecated
+}
+
+// list is names; each is made once, since every package's page asks.
+func (in *Input) list(channel, client string) *nameList {
+	if l := in.lists[listKey{channel, client}]; l != nil {
+		return l
+	}
+	l := &nameList{has: make(map[string]bool)}
+	l.usual, l.deprecated = in.findNames(channel, client)
+	for _, n := range l.usual {
+		l.has[n] = true
+	}
+	for _, n := range l.deprecated {
+		l.has[n] = true
+	}
+	if in.lists == nil {
+		in.lists = make(map[listKey]*nameList)
+	}
+	in.lists[listKey{channel, client}] = l
+	return l
+}
+
+func (in *Input) findNames(channel, client string) (usual, deprecated []string) {
 	known := slices.ContainsFunc(in.Packages, func(p Package) bool { return p.Channel == channel && p.has(client) })
-	for _, p := range in.Packages {
+	for i := range in.Packages {
+		p := &in.Packages[i]
 		if p.Channel != channel || known && !p.has(client) {
 			continue
 		}

@@ -42,16 +42,15 @@ func (in *Input) command(channel, name string) string {
 // pageGuide shows a guide for one package, or where name is empty for the one
 // that is called like the project, or the first.
 func (in *Input) pageGuide(channel string, g *publish.Guide, name string) (PageGuide, bool) {
-	usual, deprecated := in.names(channel, g.Client)
-	all := append(slices.Clone(usual), deprecated...)
-	if name != "" && !slices.Contains(all, name) {
+	l := in.list(channel, g.Client)
+	if name != "" && !l.has[name] {
 		return PageGuide{}, false
 	}
-	if name == "" && slices.Contains(usual, in.Name) {
+	if name == "" && slices.Contains(l.usual, in.Name) {
 		name = in.Name
 	}
-	if name == "" && len(all) > 0 {
-		name = all[0]
+	if name == "" && len(l.usual)+len(l.deprecated) > 0 {
+		name = slices.Concat(l.usual, l.deprecated)[0]
 	}
 	pg := PageGuide{Client: g.Client, Title: g.Title, Families: strings.Join(g.Families, " ")}
 	lists := steps(g)
@@ -77,11 +76,12 @@ func steps(g *publish.Guide) [5][]publish.Step {
 	return [5][]publish.Step{g.Add, g.Install, g.Upgrade, g.Remove, g.Verify}
 }
 
-func (in *Input) pagePackage(name, root string) PagePackage {
+// pagePackage shows a package of which these are all channels.
+func (in *Input) pagePackage(name, root string, packages []*Package) PagePackage {
 	pp := PagePackage{Name: name}
 	for _, channel := range in.Channels {
-		for _, p := range in.Packages {
-			if p.Name != name || p.Channel != channel {
+		for _, p := range packages {
+			if p.Channel != channel {
 				continue
 			}
 			summary, _ := paragraphs(p.Description)
@@ -90,7 +90,7 @@ func (in *Input) pagePackage(name, root string) PagePackage {
 			if channel == in.Default || pp.Latest == "" {
 				pp.Latest = p.Latest
 			}
-			pp.Channels = append(pp.Channels, pageReleases(&p, root))
+			pp.Channels = append(pp.Channels, pageReleases(p, root))
 		}
 	}
 	return pp

@@ -217,6 +217,14 @@ func (g *Git) objects(text []byte, made []newTree, contents map[string]content, 
 		}
 		list = append(list, o)
 	}
+	// One content may have several names, and an index's name by hash replaces
+	// nothing.
+	replaced := make(map[id]id)
+	for _, f := range put {
+		if was, ok, err := base.trees.lookup(base.root, path.Join(g.folder, f.Path)); ok && err == nil {
+			replaced[contents[f.Path].id] = was.id
+		}
+	}
 	for _, f := range put {
 		c := contents[f.Path]
 		if sent[c.id] || there[c.id] {
@@ -224,9 +232,9 @@ func (g *Git) objects(text []byte, made []newTree, contents map[string]content, 
 		}
 		sent[c.id] = true
 		o := object{kind: blobKind, id: c.id, size: c.blob.Ref().Size, open: c.blob.Open, dense: c.dense}
-		if was, ok, err := base.trees.lookup(base.root, path.Join(g.folder, f.Path)); thin && ok && err == nil {
-			if d := g.difference(was.id, c); d != nil {
-				o.open, o.raw, o.base = nil, d, was.id
+		if was, ok := replaced[c.id]; thin && ok {
+			if d := g.difference(was, c); d != nil {
+				o.open, o.raw, o.base = nil, d, was
 			}
 		}
 		list = append(list, o)
