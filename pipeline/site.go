@@ -25,10 +25,10 @@ type Site struct {
 	At      time.Time // of the release
 }
 
-// most is how many records the page lists with all their versions; above it, the
-// newest version of each package is shown, so that a publish to a large tree does
-// not read all of it.
-const most = 3000
+// most is how many records a tree may have for the page to list all of them;
+// above it, the page has the packages of the last publish, so that a publish to a
+// very large tree does not read all of it.
+const most = 20_000
 
 // verifierOf is what a Keys needs to have to check a state.
 type verifierOf interface {
