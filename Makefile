@@ -2,12 +2,12 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: test lint race bench fuzz docs try
+.PHONY: test lint race bench soak fuzz docs try
 
 # All tests. The clients they drive are Debian packages (.ci/run lists them); a
 # test whose client is missing says so and is skipped, in CI it fails.
 test: lint
-	go test -timeout 30m ./...
+	go test -timeout 35m ./...
 	go test -race -timeout 20m ./formats ./formats/internal/pack ./formats/all ./publish/ ./publish/internal/... ./publish/dest/... ./pipeline/...
 
 lint:
@@ -22,6 +22,11 @@ race:
 # It fails where a bar is missed; on a busy machine the ratios of single adds swing.
 bench:
 	go test ./cmd/distropack -run '^TestSpeedAndSizeMeetTheBars$$' -count 1 -timeout 60m -v -bars
+
+# The long tests in full: the program killed at every write and request, 50
+# publishers at once, 1,000 client updates behind a CDN. make test takes a part.
+soak:
+	go test ./cmd/distropack -run 'TestKilled|TestManyPublishers|TestClientsBehindACDN' -count 1 -timeout 60m -v -soak
 
 # Each fuzz target for a while: make fuzz FUZZTIME=5m
 FUZZTIME ?= 30s
