@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -153,23 +152,6 @@ func expect(t *testing.T, rep *Report, want ...string) {
 			t.Log(f)
 		}
 	}
-}
-
-// one is the path of the only file that matches a pattern.
-func one(t *testing.T, files map[string][]byte, pattern string) string {
-	t.Helper()
-	var found []string
-	for p := range files {
-		if ok, err := path.Match(pattern, p); err != nil {
-			t.Fatal(err)
-		} else if ok {
-			found = append(found, p)
-		}
-	}
-	if len(found) != 1 {
-		t.Fatalf("%d files match %s: %v", len(found), pattern, found)
-	}
-	return found[0]
 }
 
 // flip changes a byte, counted from the end where at is negative.
