@@ -409,3 +409,26 @@ func TestManyPublishersToABucket(t *testing.T) {
 	g.readWhile(t, readers, func() { g.meet(t) })
 	g.whole(t)
 }
+
+// Who began a little earlier can build on what a later one signed.
+func TestAPublisherThatBeganEarlierComesInToo(t *testing.T) {
+	s := gittest.Serve(t, gittest.Options{})
+	g := newGathering(t, 2, "http://127.0.0.1:8008", "    git: {url: \""+s.URL+"\"}\n")
+	var env []string
+	for _, e := range g.env {
+		if !strings.HasPrefix(e, "SOURCE_DATE_EPOCH=") {
+			env = append(env, e)
+		}
+	}
+	g.env = env
+	now := time.Now()
+	for i, at := range []time.Time{now, now.Add(2 * time.Second), now.Add(time.Second)} {
+		r, err := g.open(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := publish.Publish(t.Context(), r.dst, r.site.Plan.Repos, g.edits[i], r.options); err != nil {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+}

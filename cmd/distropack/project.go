@@ -150,10 +150,9 @@ func (a *app) pipelineEnv(p *project, o *releaseFlags) pipeline.Env {
 }
 
 // pause waits a while before a change is made again that another publish was
-// faster than: the longer, the more often that happened.
+// faster than: twice as long each time, since so many others may be at it.
 func pause(ctx context.Context, n int) error {
-	most := time.Duration(min(n, 20)) * 50 * time.Millisecond
-	return sleep(ctx, rand.N(most))
+	return sleep(ctx, rand.N(min(200*time.Millisecond<<min(n, 10), 12*time.Second)))
 }
 
 func (a *app) log() *slog.Logger {

@@ -197,6 +197,7 @@ func TestVerifyTakesOnlyGoodSignatures(t *testing.T) {
 		{"other key", also.Data, message, sig, now, "not trusted"},
 		{"other text", main.Data, message + "x", sig, now, "was changed"},
 		{"from the future", main.Data, message, sig, now.Add(-time.Hour), "from the future"},
+		{"by a clock that is a little ahead", main.Data, message, sig, now.Add(-20 * time.Minute), ""},
 		{"no signature", main.Data, message, nil, now, "no signature"},
 		{"garbage", main.Data, message, []byte("garbage"), now, "not an OpenPGP signature"},
 		{"no certificate", nil, message, sig, now, "no OpenPGP certificate"},

@@ -222,7 +222,7 @@ func (c *Check) Genuine(now time.Time) (at time.Time, genuine, known bool) {
 		if s.IssuerKeyId == nil || s.RSASignature == nil {
 			continue
 		}
-		if s.SigExpired(now) {
+		if s.CreationTime.After(now.Add(tolerance)) || expired(s, now) {
 			return s.CreationTime.UTC(), false, true
 		}
 		for _, cert := range c.ring.certs {

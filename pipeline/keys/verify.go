@@ -143,7 +143,7 @@ func good(ring openpgp.EntityList, s *packet.Signature, h hash.Hash, at time.Tim
 			return fmt.Errorf("the signature by key %016X is from the future: %s, now it is %s", id, s.CreationTime.UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))
 		case s.CreationTime.Before(key.PublicKey.CreationTime):
 			return fmt.Errorf("the signature by key %016X is older than the key", id)
-		case s.SigExpired(at):
+		case expired(s, at):
 			return fmt.Errorf("the signature by key %016X has expired", id)
 		}
 		if err := key.PublicKey.VerifySignature(h, s); err != nil {
@@ -152,6 +152,15 @@ func good(ring openpgp.EntityList, s *packet.Signature, h hash.Hash, at time.Tim
 		return nil
 	}
 	return fmt.Errorf("it is signed by key %016X, which is not trusted here or could not sign then", id)
+}
+
+// expired reports whether a signature's own end has come. go-crypto takes one from
+// the future for expired, too; how far ahead it may be is tolerance's business.
+func expired(s *packet.Signature, at time.Time) bool {
+	if at.Before(s.CreationTime) {
+		at = s.CreationTime
+	}
+	return s.SigExpired(at)
 }
 
 // readCertificates reads binary certificates, or every armored block of a file.
