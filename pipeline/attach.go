@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"path"
 	"slices"
@@ -81,12 +80,8 @@ func (r *run) attach(ctx context.Context) error {
 		}
 		return nil
 	}
-	in, err := inputs(r.release.Tag, r.release.Commit, r.project.GitHub.Draft, refs(assets))
-	if err != nil {
-		return err
-	}
 	r.progress(Event{Step: "release", Name: r.release.Tag, N: 1, M: 1})
-	pre := strings.Contains(r.release.Version, "-")
+	pre := r.prerelease()
 	notes, err := r.notes()
 	if err != nil {
 		return err
@@ -100,15 +95,14 @@ func (r *run) attach(ctx context.Context) error {
 	}
 	rep.URL, rep.Created, rep.Published = res.URL, res.Created, res.Published
 	rep.Uploaded, rep.Kept, rep.Replaced = res.Uploaded, res.Kept, res.Replaced
-	return r.journal.note("release", in, res.URL)
+	return nil
 }
 
-func refs(assets []release.Asset) map[string]formats.Ref {
-	all := make(map[string]formats.Ref)
-	for _, a := range assets {
-		all[a.Name] = a.Blob.Ref()
-	}
-	return all
+// prerelease reports whether the version has a pre-release part; what follows a +
+// is none.
+func (r *run) prerelease() bool {
+	core, _, _ := strings.Cut(r.release.Version, "+")
+	return strings.Contains(core, "-")
 }
 
 // notes is what the changelog says of the version.
@@ -161,14 +155,11 @@ func (r *run) assets(ctx context.Context) ([]release.Asset, error) {
 		return nil, err
 	}
 	list = append(list, flat...)
-	var sums strings.Builder
+	names := make(map[string]formats.Digest)
 	for _, a := range list {
-		fmt.Fprintf(&sums, "%s  %s\n", a.blob.Ref().SHA256, release.HostName(a.name))
+		names[release.HostName(a.name)] = a.blob.Ref().SHA256
 	}
-	lines := strings.SplitAfter(strings.TrimSuffix(sums.String(), "\n"), "\n")
-	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[66:], b[66:]) })
-	text := []byte(strings.TrimSuffix(strings.Join(lines, "\n"), "\n") + "\n")
-	text = []byte(strings.ReplaceAll(string(text), "\n\n", "\n"))
+	text := sumsOf(names)
 	list = append(list, asset{"SHA256SUMS", formats.Bytes(text)})
 	if r.keyring != nil {
 		sig, err := r.sign(ctx, plan.PackageKey, formats.OpenPGPArmor, formats.Bytes(text))
@@ -191,7 +182,7 @@ func (r *run) assets(ctx context.Context) ([]release.Asset, error) {
 // can't hold. Clients ask the newest release for it, so each release has one, if
 // need be an empty one; a pre-release is never the newest.
 func (r *run) flat(ctx context.Context) ([]asset, error) {
-	if strings.Contains(r.release.Version, "-") {
+	if r.prerelease() {
 		return nil, nil
 	}
 	in := apt.FlatInput{At: r.release.Time.Unix()}
@@ -226,14 +217,4 @@ func (r *run) flat(ctx context.Context) ([]asset, error) {
 		}
 	}
 	return list, err
-}
-
-// read returns all of a reader's content.
-func read(open func() (io.ReadCloser, error)) ([]byte, error) {
-	f, err := open()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(f)
 }

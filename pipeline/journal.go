@@ -12,8 +12,8 @@ import (
 	"github.com/distropack/distropack/formats"
 )
 
-// journal remembers the legs of a release that are done: each package, the GitHub
-// release, each site. A leg is known by the digest of all that goes into it, so
+// journal remembers the legs of a release that are done: each package and each
+// site. (The GitHub release is asked what it has each time.) A leg is known by the digest of all that goes into it, so
 // that one whose inputs changed is taken again. It lies beside the packages and
 // may be lost: every leg is right to repeat, only slower.
 type journal struct {

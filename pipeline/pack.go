@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -289,15 +290,23 @@ func (w *hashed) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// sumsOf renders SHA256SUMS, by name.
+func sumsOf(names map[string]formats.Digest) []byte {
+	var b bytes.Buffer
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		fmt.Fprintf(&b, "%s  %s\n", names[name], name)
+	}
+	return b.Bytes()
+}
+
 // checksums writes SHA256SUMS and its signature beside the packages, and
 // artifacts.json, in whose form GoReleaser's users know it.
 func (r *run) checksums(ctx context.Context) error {
-	var lines []string
+	names := make(map[string]formats.Digest)
 	for _, a := range r.report.Artifacts {
-		lines = append(lines, fmt.Sprintf("%s  %s\n", a.SHA256, a.Name))
+		names[a.Name] = a.SHA256
 	}
-	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[66:], b[66:]) })
-	text := []byte(strings.Join(lines, ""))
+	text := sumsOf(names)
 	put := func(kind, name string, b []byte) error {
 		at := filepath.Join(r.Out, name)
 		ref := formats.Bytes(b).Ref()

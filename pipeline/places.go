@@ -26,8 +26,8 @@ type place struct {
 	bounds publish.Bounds
 }
 
-// tries is how often a change is made anew where others publish to the same tree.
-const tries = 60
+// Tries is how often a change is made anew where others publish to the same tree.
+const Tries = 60
 
 // openPlaces opens the places of all sites and taps and asks those that are far
 // away whether they are there: before anything is built.
@@ -152,7 +152,7 @@ func (r *run) fits(context.Context) error {
 					fail("%s is %s, and %s fetches packages from beside its index only: leave this format out of the package, or publish to a bucket", a.Name, config.Bytes(a.Size), c)
 				}
 			}
-			if pre := strings.Contains(r.release.Version, "-"); pre && (slices.Contains(clients, "pacman") || slices.Contains(clients, "apt")) {
+			if r.prerelease() && (slices.Contains(clients, "pacman") || slices.Contains(clients, "apt")) {
 				fail("%s is %s and of a pre-release: GitHub's address of the newest release, which apt and pacman use for large packages, never leads to one", a.Name, config.Bytes(a.Size))
 			}
 		}
@@ -188,8 +188,7 @@ func (r *run) approve(s *plan.Site, p *place) func(*publish.Result) error {
 // fillTap puts the formulae of a site into its tap, where they are not there yet.
 func (r *run) fillTap(ctx context.Context, s *plan.Site, version string) (changed bool, err error) {
 	tap, site := r.taps[s.Name], r.places[s.Name]
-	site2 := &Site{Plan: s, Project: r.project, Tool: r.Tool, At: r.release.Time, Keys: r.signKeys()}
-	verify, err := site2.Verify(r.Now)
+	verify, err := r.site(s).Verify(r.Now)
 	if err != nil {
 		return false, err
 	}
@@ -225,7 +224,7 @@ func (r *run) fillTap(ctx context.Context, s *plan.Site, version string) (change
 		}
 		slices.SortFunc(c.Put, func(a, b publish.File) int { return strings.Compare(a.Path, b.Path) })
 		_, err = tap.Commit(ctx, head, c)
-		if !errors.Is(err, publish.ErrConflict) || n == tries {
+		if !errors.Is(err, publish.ErrConflict) || n == Tries {
 			return err == nil, err
 		}
 		if r.Pause != nil {
@@ -234,6 +233,16 @@ func (r *run) fillTap(ctx context.Context, s *plan.Site, version string) (change
 			}
 		}
 	}
+}
+
+// read returns all of a reader's content.
+func read(open func() (io.ReadCloser, error)) ([]byte, error) {
+	f, err := open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }
 
 func (r *run) say(text string) { r.warn("%s", text) }

@@ -75,8 +75,7 @@ func (r *run) publishSite(ctx context.Context, s *plan.Site) (*SiteReport, error
 	if len(edit.Add)+len(large) == 0 {
 		return nil, fmt.Errorf("none of the packages is for its clients (%v) and channels (%v)", s.Clients, s.Channels)
 	}
-	site := &Site{Plan: s, Project: r.project, Tool: r.Tool, At: r.release.Time, Keys: r.signKeys()}
-	o, err := site.Options(r.Now)
+	o, err := r.site(s).Options(r.Now)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +94,7 @@ func (r *run) publishSite(ctx context.Context, s *plan.Site) (*SiteReport, error
 		}
 	}
 	o.Message = r.project.Project + " " + r.release.Version
-	o.Tries, o.Pause, o.Approve = tries, r.Pause, r.approve(s, dst)
+	o.Tries, o.Pause, o.Approve = Tries, r.Pause, r.approve(s, dst)
 	o.AllowOlder, o.Replace, o.DryRun = r.AllowOlder, r.Replace, r.DryRun
 	res, err := publish.Publish(ctx, dst, s.Repos, edit, o)
 	if err != nil {
@@ -121,6 +120,11 @@ func (r *run) siteInputs(s *plan.Site, e publish.Edit, settings string) (formats
 		repos = append(repos, repo.Name()+" "+repo.Settings())
 	}
 	return inputs(packages, repos, settings, s.Config.Keep, r.Tool, s.Config.Dir, s.Place)
+}
+
+// site is what the tree of a site has besides its repositories.
+func (r *run) site(s *plan.Site) *Site {
+	return &Site{Plan: s, Project: r.project, Tool: r.Tool, At: r.release.Time, Keys: r.signKeys()}
 }
 
 // signKeys avoids an interface that holds a nil pointer.

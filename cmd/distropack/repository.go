@@ -112,7 +112,7 @@ func (a *app) repository(o *repoFlags, tree string) (*repository, error) {
 			continue
 		}
 		env := publish.DestinationEnv{Base: a.dir, URL: ps.URL, Lookup: a.lookup, Now: a.now, Say: say}
-		r.options.Tries, r.options.Pause = 60, pause
+		r.options.Tries, r.options.Pause = pipeline.Tries, pause
 		r.dst, err = pipeline.NewPlace(destall.Kinds(), k.Name, section, env)
 		return r, err
 	}
