@@ -44,7 +44,12 @@ func (r *run) openPlaces(ctx context.Context) error {
 		}
 		r.places[s.Name] = p
 		if section, ok := s.Config.Options["tap"]; ok {
-			tap, err := r.newPlace("git", section, s, true)
+			git := slices.IndexFunc(r.Places, func(k publish.DestinationKind) bool { return k.Name == "git" })
+			if git < 0 {
+				errs = append(errs, fmt.Errorf("site %s has a tap, and this program knows no git branches", s.Name))
+				continue
+			}
+			tap, err := r.newPlace(r.Places[git], section, s, true)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("tap of site %s: %w", s.Name, err))
 				continue
@@ -69,13 +74,9 @@ func (r *run) openPlaces(ctx context.Context) error {
 // folder.
 func (r *run) openPlace(s *plan.Site) (*place, error) {
 	p := &place{name: s.Place}
-	for _, k := range r.Places {
-		section, ok := s.Config.Options[k.Name]
-		if !ok {
-			continue
-		}
+	if kind, section, ok := PlaceOf(r.Places, s.Config); ok {
 		var err error
-		if p.Destination, err = r.newPlace(k.Name, section, s, false); err != nil {
+		if p.Destination, err = r.newPlace(kind, section, s, false); err != nil {
 			return nil, err
 		}
 		if b, ok := p.Destination.(publish.Bounded); ok {
@@ -93,8 +94,8 @@ func (r *run) openPlace(s *plan.Site) (*place, error) {
 	return p, err
 }
 
-func (r *run) newPlace(kind string, section config.Section, s *plan.Site, shared bool) (publish.Destination, error) {
-	d, err := NewPlace(r.Places, kind, section, publish.DestinationEnv{
+func (r *run) newPlace(kind publish.DestinationKind, section config.Section, s *plan.Site, shared bool) (publish.Destination, error) {
+	d, err := NewPlace(kind, section, publish.DestinationEnv{
 		Base: filepath.Join(r.Dir, filepath.FromSlash(r.project.Dir)), URL: s.URL, Lookup: r.Lookup, Now: r.Now, Say: r.say, Shared: shared,
 	})
 	if err != nil {
@@ -106,13 +107,20 @@ func (r *run) newPlace(kind string, section config.Section, s *plan.Site, shared
 	return d, nil
 }
 
-// NewPlace makes a place from a section of the configuration.
-func NewPlace(kinds []publish.DestinationKind, kind string, section config.Section, env publish.DestinationEnv) (publish.Destination, error) {
-	i := slices.IndexFunc(kinds, func(k publish.DestinationKind) bool { return k.Name == kind })
-	if i < 0 {
-		return nil, fmt.Errorf("there is no kind of place %q here", kind)
+// PlaceOf returns the kind of place that a site's configuration names, and its
+// section; ok is false for a folder.
+func PlaceOf(kinds []publish.DestinationKind, s *config.Site) (kind publish.DestinationKind, section config.Section, ok bool) {
+	for _, k := range kinds {
+		if section, ok := s.Options[k.Name]; ok {
+			return k, section, true
+		}
 	}
-	d, err := kinds[i].New(section, env)
+	return kind, section, false
+}
+
+// NewPlace makes a place from a section of the configuration.
+func NewPlace(kind publish.DestinationKind, section config.Section, env publish.DestinationEnv) (publish.Destination, error) {
+	d, err := kind.New(section, env)
 	return d, section.Wrap(err)
 }
 

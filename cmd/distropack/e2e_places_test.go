@@ -1,15 +1,20 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/distropack/distropack/pipeline"
 	"github.com/distropack/distropack/publish/buckettest"
@@ -504,5 +509,39 @@ func TestSeveralProjectsShareATree(t *testing.T) {
 		if !strings.Contains(index, want) {
 			t.Errorf("the index lacks %q:\n%s", want, index)
 		}
+	}
+}
+
+// Where others are faster each time, the program gives up with a code of its own,
+// and what is published is theirs.
+func TestAlwaysBeingSlowerHasItsOwnExitCode(t *testing.T) {
+	var host *gittest.Server
+	var moves atomic.Int64
+	host = gittest.Serve(t, gittest.Options{Wrap: func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/git-receive-pack") {
+				n := moves.Add(1)
+				gittest.Import(t, host.Dir, func(w io.Writer) {
+					after := ""
+					if n > 1 {
+						after = "from refs/heads/gh-pages^0\n"
+					}
+					fmt.Fprintf(w, "commit refs/heads/gh-pages\ncommitter Ann <ann@example.org> %d +0000\ndata 5\nother\n%sM 100644 inline other\ndata 1\n.\n", 1700000000+n, after)
+				})
+			}
+			h.ServeHTTP(w, r)
+		})
+	}})
+	s := newScript(t, fmt.Sprintf("publish:\n  - site: public\n    url: https://example.org/hello\n    git: {url: %q}\n    clients: [apt]\n", host.URL))
+	var out, stderr bytes.Buffer
+	a := &app{in: strings.NewReader(""), out: &out, err: &stderr, environ: append(os.Environ(), s.environ()...), now: time.Now(), pause: func(context.Context, int) error { return nil }}
+	if code := a.main(t.Context(), s.args()); code != exitConflict || !strings.Contains(stderr.String(), "changed by another publish") {
+		t.Errorf("exit %d, want %d: %s", code, exitConflict, stderr.String())
+	}
+	if moves.Load() != pipeline.Tries {
+		t.Errorf("%d tries, want %d", moves.Load(), pipeline.Tries)
+	}
+	if got := strings.TrimSpace(host.Files(t, "gh-pages")); got != "other" {
+		t.Errorf("the branch has %q", got)
 	}
 }

@@ -53,6 +53,9 @@ type app struct {
 	json    bool
 	verbose bool
 	quiet   bool
+
+	pause   func(ctx context.Context, n int) error // after the n-th conflict; nil means pause
+	closers []func() error                         // of places, when the command has ended
 }
 
 func (a *app) main(ctx context.Context, args []string) int {
@@ -62,6 +65,11 @@ func (a *app) main(ctx context.Context, args []string) int {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
+	for _, c := range a.closers {
+		if e := c(); e != nil {
+			fmt.Fprintln(a.err, "distropack:", e) // what was to be done is done
+		}
+	}
 	if err == nil {
 		return exitOK
 	}

@@ -132,7 +132,7 @@ func (a *app) pipelineEnv(p *project, o *releaseFlags) pipeline.Env {
 			return dir.Open(d, dir.Options{Say: func(s string) { fmt.Fprintln(a.err, s) }})
 		},
 		Now: a.now, Commands: true, Jobs: o.jobs, Progress: a.progress(), Tool: "distropack " + version(),
-		Places: destall.Kinds(), Pause: pause, Wait: sleep,
+		Places: destall.Kinds(), Pause: a.waiter(), Wait: sleep,
 	}
 	if v, ok := lookup("DISTROPACK_KEY"); ok {
 		env.Key = keys.NewSecret(v)
@@ -153,6 +153,13 @@ func (a *app) pipelineEnv(p *project, o *releaseFlags) pipeline.Env {
 // faster than: twice as long each time, since so many others may be at it.
 func pause(ctx context.Context, n int) error {
 	return sleep(ctx, rand.N(min(200*time.Millisecond<<min(n, 10), 12*time.Second)))
+}
+
+func (a *app) waiter() func(context.Context, int) error {
+	if a.pause != nil {
+		return a.pause
+	}
+	return pause
 }
 
 func (a *app) log() *slog.Logger {
@@ -216,9 +223,6 @@ func (a *app) job(ctx context.Context, p *project, o *releaseFlags, dirs []strin
 		Files: source.Folder(p.root), Dir: p.dir, Config: filepath.ToSlash(a.config), PackageDirs: dirs, Out: o.out, Site: o.site, Assets: o.assets,
 		FailFast: o.failFast, Unsigned: o.unsigned, AllowOlder: o.allowOlder, Replace: o.replace, DryRun: o.dryRun, SiteDirs: p.dir, Resume: o.resume,
 	}
-	if co, err := openCheckout(p.dir); err == nil && co != nil {
-		j.Repository = co.origin()
-	}
 	if !filepath.IsAbs(j.Out) {
 		j.Out = filepath.Join(p.dir, j.Out)
 	}
@@ -226,16 +230,19 @@ func (a *app) job(ctx context.Context, p *project, o *releaseFlags, dirs []strin
 	if j.Only, err = o.filter(); err != nil {
 		return j, err
 	}
-	j.Release, err = a.release(ctx, p, o)
+	co, err := openCheckout(p.dir)
+	if err != nil {
+		return j, err
+	}
+	if co != nil {
+		j.Repository = co.origin()
+	}
+	j.Release, err = a.release(ctx, co, p, o)
 	return j, err
 }
 
-func (a *app) release(ctx context.Context, p *project, o *releaseFlags) (pipeline.Release, error) {
+func (a *app) release(ctx context.Context, co *worktree, p *project, o *releaseFlags) (pipeline.Release, error) {
 	rel := pipeline.Release{Tag: o.tag, Version: strings.TrimPrefix(o.version, "v"), Channel: o.channel}
-	co, err := openCheckout(p.dir)
-	if err != nil {
-		return rel, err
-	}
 	if co != nil {
 		if err := a.committed(ctx, co, p, o, &rel); err != nil {
 			return rel, err

@@ -106,14 +106,13 @@ func (a *app) repository(o *repoFlags, tree string) (*repository, error) {
 		return nil, err
 	}
 	say := func(s string) { fmt.Fprintln(a.err, s) }
-	for _, k := range destall.Kinds() {
-		section, ok := site.Options[k.Name]
-		if !ok {
-			continue
-		}
+	if kind, section, ok := pipeline.PlaceOf(destall.Kinds(), site); ok {
 		env := publish.DestinationEnv{Base: a.dir, URL: ps.URL, Lookup: a.lookup, Now: a.now, Say: say}
-		r.options.Tries, r.options.Pause = pipeline.Tries, pause
-		r.dst, err = pipeline.NewPlace(destall.Kinds(), k.Name, section, env)
+		r.options.Tries, r.options.Pause = pipeline.Tries, a.waiter()
+		r.dst, err = pipeline.NewPlace(kind, section, env)
+		if c, ok := r.dst.(io.Closer); ok {
+			a.closers = append(a.closers, c.Close)
+		}
 		return r, err
 	}
 	r.dst, err = dir.Open(tree, dir.Options{Say: say})
