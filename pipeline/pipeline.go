@@ -82,14 +82,15 @@ type Env struct {
 	HTTP     *http.Client                                  // for GitHub; nil means net/http's
 	Pause    func(ctx context.Context, n int) error        // waits after the n-th conflict; nil does not
 	Wait     func(context.Context, time.Duration) error    // for the limits of GitHub; nil waits by the clock
-	Now      time.Time
-	Key      keys.Secret // signs where the configuration names no key
-	Pass     keys.Secret // its passphrase
-	Commands bool        // sources may run commands
-	Jobs     int         // packages at once; 0 means the number of CPUs
-	Memory   int64       // bytes that packages being made may take; 0 means 256 MiB
-	Progress func(Event) // told what happens; called from several goroutines; nil drops
-	Tool     string      // "distropack 1.2.0", for traces
+	Now      time.Time                                     // when the run began
+	Clock    func() time.Time                              // the time it is by then; nil means Now
+	Key      keys.Secret                                   // signs where the configuration names no key
+	Pass     keys.Secret                                   // its passphrase
+	Commands bool                                          // sources may run commands
+	Jobs     int                                           // packages at once; 0 means the number of CPUs
+	Memory   int64                                         // bytes that packages being made may take; 0 means 256 MiB
+	Progress func(Event)                                   // told what happens; called from several goroutines; nil drops
+	Tool     string                                        // "distropack 1.2.0", for traces
 }
 
 // Event is a step that began or ended.
@@ -100,6 +101,13 @@ type Event struct {
 	Size int64
 	Err  error
 	N, M int // the N-th of M
+}
+
+func (e *Env) clock() time.Time {
+	if e.Clock == nil {
+		return e.Now
+	}
+	return e.Clock()
 }
 
 func (e *Env) progress(ev Event) {

@@ -196,7 +196,7 @@ func (r *run) approve(s *plan.Site, p *place) func(*publish.Result) error {
 // fillTap puts the formulae of a site into its tap, where they are not there yet.
 func (r *run) fillTap(ctx context.Context, s *plan.Site, version string) (changed bool, err error) {
 	tap, site := r.taps[s.Name], r.places[s.Name]
-	verify, err := r.site(s).Verify(r.Now)
+	verify, err := r.site(s).Verify(r.clock)
 	if err != nil {
 		return false, err
 	}

@@ -75,7 +75,7 @@ func (r *run) publishSite(ctx context.Context, s *plan.Site) (*SiteReport, error
 	if len(edit.Add)+len(large) == 0 {
 		return nil, fmt.Errorf("none of the packages is for its clients (%v) and channels (%v)", s.Clients, s.Channels)
 	}
-	o, err := r.site(s).Options(r.Now)
+	o, err := r.site(s).Options(r.clock)
 	if err != nil {
 		return nil, err
 	}

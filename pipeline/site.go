@@ -36,19 +36,30 @@ type verifierOf interface {
 }
 
 // Verify returns how the state of the tree is checked; nil where it is unsigned.
-func (s *Site) Verify(now time.Time) (publish.Verify, error) {
+// The clock is read at each check: while a release is made, others go on
+// publishing, and what they sign then is not from the future.
+func (s *Site) Verify(clock func() time.Time) (publish.Verify, error) {
 	k, ok := s.Keys.(verifierOf)
 	if !ok || s.Plan.Key == "" {
 		return nil, nil
 	}
-	return k.Verifier(s.Plan.Key, now)
+	if _, err := k.Verifier(s.Plan.Key, clock()); err != nil {
+		return nil, err
+	}
+	return func(message, signature []byte) error {
+		verify, err := k.Verifier(s.Plan.Key, clock())
+		if err != nil {
+			return err
+		}
+		return verify(message, signature)
+	}, nil
 }
 
 // Options returns how the tree is published.
-func (s *Site) Options(now time.Time) (publish.Options, error) {
+func (s *Site) Options(clock func() time.Time) (publish.Options, error) {
 	keep := s.Plan.Config.Keep
 	o := publish.Options{
-		Time: s.At.Unix(), Now: now.Unix(),
+		Time: s.At.Unix(), Now: clock().Unix(),
 		Keep:  publish.Keep{Versions: keep.Versions, PerMinor: keep.PerMinor, Bytes: int64(keep.Bytes), Pin: keep.Pin},
 		Grace: int64(cmp.Or(time.Duration(keep.Grace), defaultGrace).Seconds()),
 		Site:  s.render,
@@ -64,7 +75,7 @@ func (s *Site) Options(now time.Time) (publish.Options, error) {
 		o.SiteSettings += " " + k.ID
 	}
 	var err error
-	if o.Verify, err = s.Verify(now); err != nil {
+	if o.Verify, err = s.Verify(clock); err != nil {
 		return o, err
 	}
 	o.Sign, err = s.Keys.Signer(s.Plan.Key, formats.OpenPGPArmor)

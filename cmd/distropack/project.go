@@ -131,7 +131,7 @@ func (a *app) pipelineEnv(p *project, o *releaseFlags) pipeline.Env {
 		Open: func(d string) (publish.Destination, error) {
 			return dir.Open(d, dir.Options{Say: func(s string) { fmt.Fprintln(a.err, s) }})
 		},
-		Now: a.now, Commands: true, Jobs: o.jobs, Progress: a.progress(), Tool: "distropack " + version(),
+		Now: a.now, Clock: a.clock(), Commands: true, Jobs: o.jobs, Progress: a.progress(), Tool: "distropack " + version(),
 		Places: destall.Kinds(), Pause: a.waiter(), Wait: sleep,
 	}
 	if v, ok := lookup("DISTROPACK_KEY"); ok {
@@ -153,6 +153,12 @@ func (a *app) pipelineEnv(p *project, o *releaseFlags) pipeline.Env {
 // faster than: twice as long each time, since so many others may be at it.
 func pause(ctx context.Context, n int) error {
 	return sleep(ctx, rand.N(min(200*time.Millisecond<<min(n, 10), 12*time.Second)))
+}
+
+// clock goes on from when the command began.
+func (a *app) clock() func() time.Time {
+	began := time.Now()
+	return func() time.Time { return a.now.Add(time.Since(began)) }
 }
 
 func (a *app) waiter() func(context.Context, int) error {

@@ -102,7 +102,7 @@ func (a *app) repository(o *repoFlags, tree string) (*repository, error) {
 		r.site.Keys = ring
 		ps.Key = key
 	}
-	if r.options, err = r.site.Options(a.now); err != nil {
+	if r.options, err = r.site.Options(a.clock()); err != nil {
 		return nil, err
 	}
 	say := func(s string) { fmt.Fprintln(a.err, s) }
