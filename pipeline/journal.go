@@ -54,6 +54,13 @@ func (j *journal) done(name string, inputs formats.Digest) (outcome string, ok b
 	return l.Outcome, ok && l.Inputs == inputs
 }
 
+// outcome is that of a leg, whatever went into it; "" where none was taken.
+func (j *journal) outcome(name string) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.Legs[name].Outcome
+}
+
 // note remembers a leg, on the disk.
 func (j *journal) note(name string, inputs formats.Digest, outcome string) error {
 	j.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -36,7 +37,10 @@ func (r *run) pack(ctx context.Context) error {
 	if err := os.MkdirAll(r.Out, 0o755); err != nil {
 		return err
 	}
-	r.journal = openJournal(r.Out, r.Resume)
+	r.journal = openJournal(r.Out, r.Resume || r.Packed)
+	if r.Packed {
+		return r.takePackages(ctx)
+	}
 	work, err := os.MkdirTemp("", "distropack-work-")
 	if err != nil {
 		return err
@@ -107,17 +111,51 @@ func (r *run) pack(ctx context.Context) error {
 		}
 		return a, nil
 	})
+	r.note(made)
+	return errors.Join(errs...)
+}
+
+// note puts what was made into the report; nil stands for what failed.
+func (r *run) note(made []*Artifact) {
 	for _, a := range made {
-		if a != nil {
-			r.made = append(r.made, a)
-			r.report.Artifacts = append(r.report.Artifacts, a)
-			for _, b := range a.beside {
-				ref := b.Blob.Ref()
-				r.report.Artifacts = append(r.report.Artifacts, &Artifact{Type: "signature", Name: a.Name + b.Suffix, Path: a.Path + b.Suffix, Size: ref.Size, SHA256: ref.SHA256})
-			}
+		if a == nil {
+			continue
+		}
+		r.made = append(r.made, a)
+		r.report.Artifacts = append(r.report.Artifacts, a)
+		for _, b := range a.beside {
+			ref := b.Blob.Ref()
+			r.report.Artifacts = append(r.report.Artifacts, &Artifact{Type: "signature", Name: a.Name + b.Suffix, Path: a.Path + b.Suffix, Size: ref.Size, SHA256: ref.SHA256})
 		}
 	}
+}
+
+// takePackages takes over what another process made and noted in the journal.
+func (r *run) takePackages(ctx context.Context) error {
+	made, errs := each.Do(ctx, each.Limits{Jobs: r.Jobs}, false, r.todo.Targets, nil, func(ctx context.Context, t plan.Target) (*Artifact, error) {
+		name := filepath.Join(r.Out, t.Filename)
+		a, err := r.takePackage(ctx, &t, name)
+		if err != nil {
+			return nil, fmt.Errorf("package %s: %w", t.Filename, err)
+		}
+		if a == nil {
+			return nil, fmt.Errorf("package %s: it is not what the journal of packages says was made: make the packages again", t.Filename)
+		}
+		return a, nil
+	})
+	r.note(made)
 	return errors.Join(errs...)
+}
+
+func (r *run) takePackage(ctx context.Context, t *plan.Target, name string) (*Artifact, error) {
+	b, err := formats.FileBlob(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil || r.journal.outcome("package "+t.Filename) != b.Ref().SHA256.String() {
+		return nil, err
+	}
+	return r.takeOver(ctx, t, name, b)
 }
 
 // joinDistinct joins errors, each text once: a missing slot is missing for all

@@ -52,6 +52,7 @@ type Job struct {
 
 	Repository string // owner/name on GitHub, as far as the caller knows
 	Resume     bool   // take over what the journal in Out says is done
+	Packed     bool   // another process made the packages in Out: none is made here, nor are their sources read
 
 	FailFast   bool // stop at the first failure
 	AllowOlder bool // publish a version older than the newest
@@ -84,6 +85,7 @@ type Env struct {
 	Wait     func(context.Context, time.Duration) error    // for the limits of GitHub; nil waits by the clock
 	Now      time.Time                                     // when the run began
 	Clock    func() time.Time                              // the time it is by then; nil means Now
+	Keys     Keyring                                       // signs instead of the configuration's keys; nil: those are opened
 	Key      keys.Secret                                   // signs where the configuration names no key
 	Pass     keys.Secret                                   // its passphrase
 	Commands bool                                          // sources may run commands
@@ -91,6 +93,13 @@ type Env struct {
 	Memory   int64                                         // bytes that packages being made may take; 0 means 256 MiB
 	Progress func(Event)                                   // told what happens; called from several goroutines; nil drops
 	Tool     string                                        // "distropack 1.2.0", for traces
+}
+
+// Keyring has the keys of a run. Those of a key that is rotated sign both.
+type Keyring interface {
+	formats.Keys
+	// Verifier checks what the key signed, detached, by the time at.
+	Verifier(key string, at time.Time) (func(message, signature []byte) error, error)
 }
 
 // Event is a step that began or ended.
@@ -158,7 +167,7 @@ type run struct {
 	Env
 	Job
 	project *config.Project // config
-	keyring *keys.Keyring   // plan; nil: unsigned
+	keyring Keyring         // plan; nil: unsigned
 	release plan.Release    // plan
 	todo    *plan.Plan      // plan
 	made    []*Artifact     // pack

@@ -83,6 +83,10 @@ func (r *run) openKeys() error {
 	if r.Unsigned {
 		return nil
 	}
+	if r.Keys != nil {
+		r.keyring = r.Keys
+		return nil
+	}
 	refs := map[string]keys.Secret{plan.PackageKey: keys.NewSecret(r.project.Signing.Key), "also": keys.NewSecret(r.project.Signing.Also)}
 	if r.project.Signing.Key == "" {
 		refs[plan.PackageKey] = r.Key

@@ -124,15 +124,7 @@ func (r *run) siteInputs(s *plan.Site, e publish.Edit, settings string) (formats
 
 // site is what the tree of a site has besides its repositories.
 func (r *run) site(s *plan.Site) *Site {
-	return &Site{Plan: s, Project: r.project, Tool: r.Tool, At: r.release.Time, Keys: r.signKeys()}
-}
-
-// signKeys avoids an interface that holds a nil pointer.
-func (r *run) signKeys() formats.Keys {
-	if r.keyring == nil {
-		return nil
-	}
-	return r.keyring
+	return &Site{Plan: s, Project: r.project, Tool: r.Tool, At: r.release.Time, Keys: r.keyring}
 }
 
 // NewSiteReport tells what a publish did to a site.

@@ -20,7 +20,7 @@ import (
 type Site struct {
 	Plan    *plan.Site
 	Project *config.Project
-	Keys    formats.Keys // nil: unsigned
+	Keys    Keyring // nil: unsigned
 	Tool    string
 	At      time.Time // of the release
 }
@@ -30,24 +30,18 @@ type Site struct {
 // very large tree does not read all of it.
 const most = 20_000
 
-// verifierOf is what a Keys needs to have to check a state.
-type verifierOf interface {
-	Verifier(key string, at time.Time) (func(message, signature []byte) error, error)
-}
-
 // Verify returns how the state of the tree is checked; nil where it is unsigned.
 // The clock is read at each check: while a release is made, others go on
 // publishing, and what they sign then is not from the future.
 func (s *Site) Verify(clock func() time.Time) (publish.Verify, error) {
-	k, ok := s.Keys.(verifierOf)
-	if !ok || s.Plan.Key == "" {
+	if s.Keys == nil || s.Plan.Key == "" {
 		return nil, nil
 	}
-	if _, err := k.Verifier(s.Plan.Key, clock()); err != nil {
+	if _, err := s.Keys.Verifier(s.Plan.Key, clock()); err != nil {
 		return nil, err
 	}
 	return func(message, signature []byte) error {
-		verify, err := k.Verifier(s.Plan.Key, clock())
+		verify, err := s.Keys.Verifier(s.Plan.Key, clock())
 		if err != nil {
 			return err
 		}
@@ -288,4 +282,4 @@ func describe(rec *publish.Record) string {
 	return ""
 }
 
-var _ verifierOf = (*keys.Keyring)(nil)
+var _ Keyring = (*keys.Keyring)(nil)
