@@ -202,11 +202,15 @@ func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
 
 // UnmarshalText parses 64 lower-case hexadecimal digits.
 func (d *Digest) UnmarshalText(b []byte) error {
-	if len(b) != 2*len(d) || bytes.ContainsAny(b, "ABCDEF") {
+	bad := len(b) != 2*len(d) || bytes.ContainsAny(b, "ABCDEF")
+	if !bad {
+		_, err := hex.Decode(d[:], b)
+		bad = err != nil
+	}
+	if bad {
 		return fmt.Errorf("digest %q is not 64 lower-case hexadecimal digits", b)
 	}
-	_, err := hex.Decode(d[:], b)
-	return err
+	return nil
 }
 
 // ParseDigest parses what Digest.String made.

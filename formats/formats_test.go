@@ -1,7 +1,9 @@
 package formats
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -75,9 +77,55 @@ func TestPlatforms(t *testing.T) {
 			t.Errorf("ParsePlatform(%q) = %v, %v", s, p, err)
 		}
 	}
-	for _, s := range []string{"", "linux", "linux/arm", "linux/amd64/v9", "plan9/amd64", "linux/vax", "a/b/c/d"} {
-		if p, err := ParsePlatform(s); err == nil {
-			t.Errorf("ParsePlatform(%q) = %v", s, p)
+	for s, want := range map[string]string{
+		"": `platform "" is not of the form os/arch`, "linux": `platform "linux" is not of the form os/arch`, "a/b/c/d": `platform "a/b/c/d" is not of the form os/arch`,
+		"linux/arm":      `platform "linux/arm" needs a variant: linux/arm/v6 or linux/arm/v7`,
+		"linux/amd64/v9": `platform "linux/amd64/v9": unknown variant "v9"`,
+		"plan9/amd64":    `platform "plan9/amd64": unknown system "plan9" (known: linux darwin freebsd windows)`,
+		"linux/vax":      `platform "linux/vax": unknown CPU "vax" (known: amd64 arm64 arm 386 riscv64 ppc64le s390x loong64)`,
+	} {
+		if p, err := ParsePlatform(s); fmt.Sprint(err) != want {
+			t.Errorf("ParsePlatform(%q) = %v, %v; want %s", s, p, err, want)
+		}
+	}
+}
+
+func TestVersionsThatNoFormatCarriesAreRefused(t *testing.T) {
+	for v, want := range map[string]string{
+		"":    "the version is empty",
+		"v1":  `version "v1" does not start with a digit`,
+		"1:2": `version "1:2" has the character ':'; only letters, digits and . - + ~ _ are allowed`,
+		"1é":  `version "1é" has the character 'é'; only letters, digits and . - + ~ _ are allowed`,
+	} {
+		if err := CheckVersion(v); fmt.Sprint(err) != want {
+			t.Errorf("CheckVersion(%q) = %v, want %s", v, err, want)
+		}
+	}
+}
+
+func TestDigestIsItsText(t *testing.T) {
+	good := Bytes([]byte("x")).Ref().SHA256
+	if d, err := ParseDigest(good.String()); err != nil || d != good {
+		t.Errorf("ParseDigest(%s) = %s, %v", good, d, err)
+	}
+	for _, s := range []string{"", "ab", good.String() + "00", strings.ToUpper(good.String()), strings.Repeat("xy", 32)} {
+		if _, err := ParseDigest(s); fmt.Sprint(err) != fmt.Sprintf("digest %q is not 64 lower-case hexadecimal digits", s) {
+			t.Errorf("ParseDigest(%q): %v", s, err)
+		}
+	}
+}
+
+func TestSizeIsANumberAndAUnit(t *testing.T) {
+	for text, want := range map[string]Size{"0": 0, "900MB": 900e6, "2 GiB": 2 << 30, "1048576": 1 << 20} {
+		var s Size
+		if err := s.UnmarshalText([]byte(text)); err != nil || s != want {
+			t.Errorf("%q is %d, %v; want %d", text, s, err, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "MB", "1XB", "9223372036854775808", "9223372036854775807kB"} {
+		var s Size
+		if err := s.UnmarshalText([]byte(text)); fmt.Sprint(err) != fmt.Sprintf("%q is not a number of bytes; write it as 900MB, 2GiB or 1048576", text) {
+			t.Errorf("%q is %d, %v", text, s, err)
 		}
 	}
 }
@@ -88,13 +136,21 @@ func TestFilesThatNoFormatCarriesAreRefused(t *testing.T) {
 	if err := CheckFiles(ok); err != nil {
 		t.Error(err)
 	}
-	for name, f := range map[string]File{
-		"relative": {Path: "usr", Type: Regular, Content: blob}, "unclean": {Path: "/a/../b", Type: Regular, Content: blob}, "root": {Path: "/", Type: Dir},
-		"twice": {Path: "/usr/bin/a", Type: Dir}, "no content": {Path: "/x", Type: Regular}, "no target": {Path: "/x", Type: Symlink},
-		"below a file": {Path: "/usr/bin/a/b", Type: Regular, Content: blob}, "line break": {Path: "/a\nb", Type: Regular, Content: blob}, "not UTF-8": {Path: "/caf\xe9", Type: Regular, Content: blob}, "type": {Path: "/x", Type: "fifo"},
+	for want, f := range map[string]File{
+		`path "usr" is not an absolute, clean path`:                  {Path: "usr", Type: Regular, Content: blob},
+		`path "/a/../b" is not an absolute, clean path`:              {Path: "/a/../b", Type: Regular, Content: blob},
+		`path "/" is not an absolute, clean path`:                    {Path: "/", Type: Dir},
+		`path "/usr/bin/a" is there twice`:                           {Path: "/usr/bin/a", Type: Dir},
+		`file "/x" has no content`:                                   {Path: "/x", Type: Regular},
+		`symlink "/x" has no target`:                                 {Path: "/x", Type: Symlink},
+		`path "/usr/bin/a/b" is below "/usr/bin/a", which is a file`: {Path: "/usr/bin/a/b", Type: Regular, Content: blob},
+		`path "/l/b" is below "/l", which is a symlink`:              {Path: "/l/b", Type: Regular, Content: blob},
+		`path "/a\nb" has a control character`:                       {Path: "/a\nb", Type: Regular, Content: blob},
+		`path "/caf\xe9" is not UTF-8: rename the file`:              {Path: "/caf\xe9", Type: Regular, Content: blob},
+		`file "/x" has the unknown type "fifo"`:                      {Path: "/x", Type: "fifo"},
 	} {
-		if err := CheckFiles(append(slices.Clone(ok), f)); err == nil {
-			t.Errorf("%s was accepted", name)
+		if err := CheckFiles(append(slices.Clone(ok), f)); fmt.Sprint(err) != want {
+			t.Errorf("CheckFiles(%+v) = %v, want %s", f, err, want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/distropack/distropack/formats"
 	formatsall "github.com/distropack/distropack/formats/all"
 	"github.com/distropack/distropack/pipeline"
 	repoall "github.com/distropack/distropack/publish/repo/all"
@@ -170,6 +172,41 @@ func TestIfOnePackageFailsNothingIsPublished(t *testing.T) {
 	}
 	if parts, _ := filepath.Glob(filepath.Join(job.Out, "*.part")); len(parts) > 0 {
 		t.Errorf("left behind: %v", parts)
+	}
+}
+
+// liar reads another version from its packages than was written.
+type liar struct{ formats.Format }
+
+func (l liar) Describe(ctx context.Context, r io.ReaderAt, size int64) (*formats.Meta, error) {
+	m, err := l.Format.Describe(ctx, r, size)
+	if err == nil {
+		m.Version = "9.9"
+	}
+	return m, err
+}
+
+func TestAPackageThatSaysOtherThanThePlanIsNotPublished(t *testing.T) {
+	p := places["memory"](t)
+	env, job := small(t, "1.0.0", now, p.dst)
+	env.Formats = slices.Clone(env.Formats)
+	for i, k := range env.Formats {
+		if k.Name == "deb" {
+			env.Formats[i].New = func(s formats.Section, e formats.Env) (formats.Format, error) {
+				f, err := k.New(s, e)
+				return liar{f}, err
+			}
+		}
+	}
+	_, err := pipeline.Run(context.Background(), env, job)
+	if err == nil || !strings.Contains(err.Error(), "package hello_1.0.0-1_amd64.deb: read back: it is hello 9.9 (amd64), was to be hello 1.0.0-1 (amd64)") {
+		t.Errorf("error %v", err)
+	}
+	if n := len(p.files()); n != 0 {
+		t.Errorf("%d files were published", n)
+	}
+	if left, _ := filepath.Glob(filepath.Join(job.Out, "*.deb*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }
 

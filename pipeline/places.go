@@ -16,6 +16,7 @@ import (
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/pipeline/config"
 	"github.com/distropack/distropack/pipeline/plan"
+	"github.com/distropack/distropack/pipeline/source"
 	"github.com/distropack/distropack/publish"
 )
 
@@ -44,11 +45,7 @@ func (r *run) openPlaces(ctx context.Context) error {
 		}
 		r.places[s.Name] = p
 		if section, ok := s.Config.Options["tap"]; ok {
-			git := slices.IndexFunc(r.Places, func(k publish.DestinationKind) bool { return k.Name == "git" })
-			if git < 0 {
-				errs = append(errs, fmt.Errorf("site %s has a tap, and this program knows no git branches", s.Name))
-				continue
-			}
+			git := slices.IndexFunc(r.Places, func(k publish.DestinationKind) bool { return k.Name == "git" }) // without it the key tap is unknown
 			tap, err := r.newPlace(r.Places[git], section, s, true)
 			if err != nil {
 				errs = append(errs, fmt.Errorf("tap of site %s: %w", s.Name, err))
@@ -150,18 +147,18 @@ func (r *run) fits(context.Context) error {
 			}
 			if !r.isLarge(s, a) {
 				if bounds.File > 0 && a.Size > bounds.File {
-					fail("%s is %s, the place holds files up to %s (%s): add large: {to: release}, publish to a bucket, or make it smaller", a.Name, config.Bytes(a.Size), config.Bytes(bounds.File), bounds.Why)
+					fail("%s is %s, the place holds files up to %s (%s): add large: {to: release}, publish to a bucket, or make it smaller", a.Name, source.Sized(a.Size), source.Sized(bounds.File), bounds.Why)
 				}
 				continue
 			}
 			clients := r.clientsOf(s, a)
 			for _, c := range []string{"apk", "opkg"} {
 				if slices.Contains(clients, c) {
-					fail("%s is %s, and %s fetches packages from beside its index only: leave this format out of the package, or publish to a bucket", a.Name, config.Bytes(a.Size), c)
+					fail("%s is %s, and %s fetches packages from beside its index only: leave this format out of the package, or publish to a bucket", a.Name, source.Sized(a.Size), c)
 				}
 			}
 			if r.prerelease() && (slices.Contains(clients, "pacman") || slices.Contains(clients, "apt")) {
-				fail("%s is %s and of a pre-release: GitHub's address of the newest release, which apt and pacman use for large packages, never leads to one", a.Name, config.Bytes(a.Size))
+				fail("%s is %s and of a pre-release: GitHub's address of the newest release, which apt and pacman use for large packages, never leads to one: publish to a bucket, or make it smaller", a.Name, source.Sized(a.Size))
 			}
 		}
 	}
@@ -185,9 +182,9 @@ func (r *run) approve(s *plan.Site, p *place) func(*publish.Result) error {
 		b := p.bounds
 		switch {
 		case b.Total > 0 && res.Bytes > b.Total:
-			return fmt.Errorf("the packages would be %s, the place holds %s (%s): set keep.versions or keep.bytes, or raise the bound", config.Bytes(res.Bytes), config.Bytes(b.Total), b.Why)
+			return fmt.Errorf("the packages would be %s, the place holds %s (%s): set keep.versions or keep.bytes, or raise the bound", source.Sized(res.Bytes), source.Sized(b.Total), b.Why)
 		case b.Warn > 0 && res.Bytes > b.Warn:
-			r.warn("site %s: its packages are %s, from %s on nothing more is published (%s): set keep.versions or keep.bytes", s.Name, config.Bytes(res.Bytes), config.Bytes(b.Total), b.Why)
+			r.warn("site %s: its packages are %s, from %s on nothing more is published (%s): set keep.versions or keep.bytes", s.Name, source.Sized(res.Bytes), source.Sized(b.Total), b.Why)
 		}
 		return nil
 	}

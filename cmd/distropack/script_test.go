@@ -12,12 +12,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
 )
 
 var updateScripts = flag.Bool("update-scripts", false, "rewrite the compared files in testdata/script/*.txtar")
@@ -123,6 +125,53 @@ func TestScripts(t *testing.T) {
 			"remember": scriptRemember, "unchanged": scriptUnchanged, "serve": scriptServe, "stop": scriptStop, "get": scriptGet,
 		},
 	})
+}
+
+var scriptRuns = regexp.MustCompile(`(?m)^(?:\[[^\]]+\] )*(?:exits ([0-9]+) distropack|(serve) \w+)\b(.*)$`)
+
+// Every command is run by a script with success, and refuses something with a
+// documented exit code.
+func TestEveryCommandRunsInAScript(t *testing.T) {
+	root := new(app).root()
+	root.InitDefaultHelpCmd()
+	done, refused := make(map[*cobra.Command]bool), make(map[*cobra.Command]bool)
+	scripts, err := filepath.Glob("../../testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range scripts {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range scriptRuns.FindAllStringSubmatch(string(text), -1) {
+			c, _, err := root.Find(strings.Fields(m[2] + m[3]))
+			if err != nil { // such as cobra's own __complete
+				continue
+			}
+			switch code, _ := strconv.Atoi(m[1]); code {
+			case exitOK:
+				done[c] = true
+			case exitFailed, exitUsage, exitConflict:
+				refused[c] = true
+			default:
+				t.Errorf("%s: exit code %d is not documented", name, code)
+			}
+		}
+	}
+	var walk func(c *cobra.Command)
+	walk = func(c *cobra.Command) {
+		if c.Runnable() && !done[c] {
+			t.Errorf("no script runs %q with success", c.CommandPath())
+		}
+		if c.Runnable() && !refused[c] {
+			t.Errorf("no script makes %q fail", c.CommandPath())
+		}
+		for _, sub := range c.Commands() {
+			walk(sub)
+		}
+	}
+	walk(root)
 }
 
 // scriptState is what commands of one script leave for later ones.

@@ -19,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/formats/internal/pack"
 	"github.com/distropack/distropack/formats/internal/pkginfo"
 )
 
@@ -177,13 +178,26 @@ func TestWithoutAKeyThereIsNoSignature(t *testing.T) {
 	if len(packed) != 2 {
 		t.Errorf("%d members, want 2", len(packed))
 	}
-	f := &Format{env: formats.Env{Key: "release"}}
-	if err := f.Write(context.Background(), io.Discard, hello("1"), amd64, nil); err == nil || !strings.Contains(err.Error(), `"release"`) {
-		t.Errorf("without keys: %v", err)
+	for want, env := range map[string]formats.Env{
+		`key "release": there are no keys to sign with`: {Key: "release"},
+		`no key "other" for rsa256`:                     {Key: "other", Keys: newKeys()},
+		`key "release": its file name "a/b.rsa.pub" can't stand in a package; letters, digits and . _ + - @ can`: {Key: "release", Keys: namedKeys{newKeys(), "a/b.rsa.pub"}},
+	} {
+		f := &Format{env: env}
+		if err := f.Write(context.Background(), io.Discard, hello("1"), amd64, nil); fmt.Sprint(err) != want {
+			t.Errorf("Write: %v, want %s", err, want)
+		}
 	}
-	if err := newFormat(t, "other").Write(context.Background(), io.Discard, hello("1"), amd64, nil); err == nil {
-		t.Error("an unknown key signed")
-	}
+}
+
+// namedKeys are keys whose public halves lie in a file called name.
+type namedKeys struct {
+	formats.Keys
+	name string
+}
+
+func (k namedKeys) Public(string, formats.Scheme) (*formats.PublicKey, error) {
+	return &formats.PublicKey{Name: k.name}, nil
 }
 
 func TestSameValuesGiveSameBytes(t *testing.T) {
@@ -214,26 +228,75 @@ func TestDescribeReadsWhatWasWritten(t *testing.T) {
 func TestDamagedPackagesAreRefused(t *testing.T) {
 	f := newFormat(t, "release")
 	b := build(t, f, hello("1"), helloFiles())
-	describe := func(b []byte) error {
-		_, err := f.Describe(context.Background(), bytes.NewReader(b), int64(len(b)))
-		return err
-	}
-	packed, _ := split(t, b)
+	packed, plain := split(t, b)
 	other, _ := split(t, build(t, f, hello("1"), helloFiles()[1:]))
-	for what, b := range map[string][]byte{
-		"cut short":        b[:len(b)-1],
-		"with a tail":      append(slices.Clone(b), 0),
-		"of other files":   slices.Concat(packed[0], packed[1], other[2]),
-		"without files":    slices.Concat(packed[0], packed[1]),
-		"without control":  slices.Concat(packed[0], packed[2]),
-		"signature alone":  packed[0],
-		"empty":            nil,
-		"not gzip":         []byte("hello"),
-		"signed for ever ": bytes.Repeat(packed[0], 100),
+	info := func(text string) []byte { return member(t, false, [2]string{".PKGINFO", text}) }
+	good := info("pkgname = foo\npkgver = 1\narch = noarch\n")
+	hash := func(b []byte) string { return fmt.Sprintf("%x", sha256.Sum256(b)) }
+	half := slices.Clone(packed[2])
+	half[len(half)-8]++ // of the checksum that ends it
+	var noTar bytes.Buffer
+	z := gzip.NewWriter(&noTar)
+	if _, err := z.Write(bytes.Repeat([]byte("x"), 512)); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		what, want string
+		b          []byte
+	}{
+		{"empty", "a part is missing; the package is cut short", nil},
+		{"of a signature alone", "a part is missing; the package is cut short", packed[0]},
+		{"without files", "a part is missing; the package is cut short", slices.Concat(packed[0], packed[1])},
+		{"not gzip", "a part is not gzip: gzip: invalid header", []byte("hello world")},
+		{"not compressed", "a part is not gzip: gzip: invalid header", plain[0]},
+		{"cut short at its end", "a part can't be read to its end: unexpected EOF", b[:len(b)-1]},
+		{"cut short in its files", "the files can't be read: unexpected EOF", b[:len(b)-len(packed[2])/2]},
+		{"with another checksum", "a part can't be read to its end: gzip: invalid checksum", slices.Concat(packed[0], packed[1], half)},
+		{"with a tail", "something follows the files; apk refuses such packages", append(slices.Clone(b), 0)},
+		{"of other files", "the files hash to " + hash(other[2]) + `, but datahash is "` + hash(packed[2]) + `"`, slices.Concat(packed[0], packed[1], other[2])},
+		{"without control", "files come before .PKGINFO; this is no apk package", slices.Concat(packed[0], packed[2])},
+		{"of signatures", "no .PKGINFO in the first 16 parts; this is no apk package", bytes.Repeat(packed[0], 100)},
+		{"whose control is no tar", "the control part can't be read: archive/tar: invalid tar header", noTar.Bytes()},
+		{"whose data is no tar", "the files can't be read: archive/tar: invalid tar header", slices.Concat(good, noTar.Bytes())},
+		{"with a long control part", "a part is longer than 16777216 bytes", member(t, false, [2]string{".post-install", strings.Repeat("\n", maxControl)})},
+		{"without a description", ".PKGINFO is empty", info("# nothing\n")},
+		{"with an escape", `.PKGINFO: line 2: url "\x1b[31m" has a control character`, info("pkgname = foo\nurl = \x1b[31m\n")},
+		{"without a version", `package "foo", version "", architecture "noarch": not what apk allows`, info("pkgname = foo\narch = noarch\n")},
+		{"with a path for a name", `package "../foo", version "1", architecture "noarch": not what apk allows`, info("pkgname = ../foo\npkgver = 1\narch = noarch\n")},
+		{"with a checksum", ".PKGINFO has a checksum of its own", info("pkgname = foo\npkgver = 1\narch = noarch\nchecksum = Q1x\n")},
 	} {
-		if err := describe(b); err == nil {
-			t.Errorf("a package %s was read", what)
+		if m, err := f.Describe(context.Background(), bytes.NewReader(c.b), int64(len(c.b))); fmt.Sprint(err) != c.want {
+			t.Errorf("a package %s: %+v, %v; want %s", c.what, m, err, c.want)
 		}
+	}
+}
+
+func TestNamesAreBounded(t *testing.T) {
+	var entry bytes.Buffer
+	if err := tar.NewWriter(&entry).WriteHeader(&tar.Header{Name: strings.Repeat("n", 1<<20-100)}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := pack.New(context.Background(), pack.Gzip, formats.NewScratch(t.TempDir()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 129 { // compressed once
+		if err := p.Blob(formats.Bytes(entry.Bytes())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := p.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	b := bytes.NewBuffer(member(t, false, [2]string{".PKGINFO", "pkgname = foo\npkgver = 1\narch = noarch\n"}))
+	if _, err := d.WriteTo(b); err != nil {
+		t.Fatal(err)
+	}
+	_, err = newFormat(t, "").Describe(context.Background(), bytes.NewReader(b.Bytes()), int64(b.Len()))
+	if want := "more than 1048576 files or 134217728 bytes of names"; fmt.Sprint(err) != want {
+		t.Errorf("Describe: %v, want %s", err, want)
 	}
 }
 
@@ -241,32 +304,11 @@ func TestDamagedPackagesAreRefused(t *testing.T) {
 // a description of two lines, no datahash, names with "./", a revision without
 // release.
 func TestForeignPackagesAreRead(t *testing.T) {
-	member := func(end bool, entries ...[2]string) []byte {
-		var b bytes.Buffer
-		z := gzip.NewWriter(&b)
-		w := tar.NewWriter(z)
-		for _, e := range entries {
-			if err := w.WriteHeader(&tar.Header{Name: e[0], Mode: 0o644, Size: int64(len(e[1]))}); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.WriteString(w, e[1]); err != nil {
-				t.Fatal(err)
-			}
-		}
-		err := w.Flush()
-		if end {
-			err = w.Close()
-		}
-		if err := errors.Join(err, z.Close()); err != nil {
-			t.Fatal(err)
-		}
-		return b.Bytes()
-	}
 	info := "# Generated by nfpm\npkgname = foo\npkgver = 1.0_rc.1\narch = noarch\npkgdesc = one\n  two\nsize = 5\n"
 	b := slices.Concat(
-		member(false, [2]string{".SIGN.RSA.a.rsa.pub", "x"}, [2]string{".SIGN.RSA256.a.rsa.pub", "x"}),
-		member(false, [2]string{".post-install", "#!/bin/sh\n"}, [2]string{".PKGINFO", info}),
-		member(true, [2]string{"./usr/x", "hello"}, [2]string{".dummy", ""}))
+		member(t, false, [2]string{".SIGN.RSA.a.rsa.pub", "x"}, [2]string{".SIGN.RSA256.a.rsa.pub", "x"}),
+		member(t, false, [2]string{".post-install", "#!/bin/sh\n"}, [2]string{".PKGINFO", info}),
+		member(t, true, [2]string{"./usr/x", "hello"}, [2]string{".dummy", ""}))
 	m, err := newFormat(t, "").Describe(context.Background(), bytes.NewReader(b), int64(len(b)))
 	if err != nil || m.Name != "foo" || m.Version != "1.0_rc.1" || m.Get("pkgdesc") != "one" || !slices.Equal(m.Files, []string{"/usr/x"}) {
 		t.Errorf("%+v, %v", m, err)
@@ -281,9 +323,12 @@ func TestWordsAndNames(t *testing.T) {
 			t.Errorf("Identify(%s) = %+v, %v", p, id, err)
 		}
 	}
-	for _, p := range []formats.Platform{{OS: "darwin", Arch: "arm64"}, {OS: "linux", Arch: "mips"}} {
-		if _, err := f.Identify(hello("1.0"), p); err == nil || !strings.Contains(err.Error(), p.String()) {
-			t.Errorf("Identify(%s): %v", p, err)
+	for want, p := range map[string]formats.Platform{
+		"platform darwin/arm64: apk packages are for linux only": {OS: "darwin", Arch: "arm64"},
+		"platform linux/mips: apk has no word for this CPU":      {OS: "linux", Arch: "mips"},
+	} {
+		if _, err := f.Identify(hello("1.0"), p); fmt.Sprint(err) != want {
+			t.Errorf("Identify(%s): %v, want %s", p, err, want)
 		}
 	}
 }
@@ -291,35 +336,35 @@ func TestWordsAndNames(t *testing.T) {
 func TestIdentifyRefusesWhatApkCannotSay(t *testing.T) {
 	f := newFormat(t, "")
 	for want, change := range map[string]func(s *formats.Spec){
-		`depends "a | b"`:       func(s *formats.Spec) { s.Depends = []string{"a | b"} },
-		`depends "(a or b)"`:    func(s *formats.Spec) { s.Depends = []string{"(a or b)"} },
-		"overrides.apk.depends": func(s *formats.Spec) { s.Depends = []string{"a|b"} },
-		`conflicts "a b"`:       func(s *formats.Spec) { s.Conflicts = []string{"a b"} },
-		`depends "a@edge"`:      func(s *formats.Spec) { s.Depends = []string{"a@edge"} },
-		`depends "a>=x"`:        func(s *formats.Spec) { s.Depends = []string{"a>=x"} },
-		"one version":           func(s *formats.Spec) { s.Provides = []string{"a >= 1"} },
-		`package name "-x"`:     func(s *formats.Spec) { s.Name = "-x" },
-		`package name "a b"`:    func(s *formats.Spec) { s.Name = "a b" },
-		"no name":               func(s *formats.Spec) { s.Name = "" },
-		"pkgdesc":               func(s *formats.Spec) { s.Summary = "a\nb" },
-		"url":                   func(s *formats.Spec) { s.Homepage = "https://x\npkgname = y" },
-		"packager":              func(s *formats.Spec) { s.Maintainer = "a\x00" },
-		"license":               func(s *formats.Spec) { s.License = "MIT\r" },
-		`field "Filename"`:      func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Filename", Value: "x"}} },
-		`field "DataHash"`:      func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "DataHash", Value: "x"}} },
-		"field triggers":        func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "triggers", Value: "x\ny"}} },
-		"Windows line ends":     func(s *formats.Spec) { s.Scripts.PreInstall = "#!/bin/sh\r\nx\r\n" },
-		"NUL":                   func(s *formats.Spec) { s.Scripts.PostRemove = "\x7fELF\x00" },
-		"262144 bytes":          func(s *formats.Spec) { s.Scripts.PostRemove = strings.Repeat("x\n", maxScript/2) },
-		`service "a;b"`:         func(s *formats.Spec) { s.Services = []formats.Service{{Unit: "a;b"}} },
-		`release "1~x"`:         func(s *formats.Spec) { s.Release = "1~x" },
-		"longer than 255":       func(s *formats.Spec) { s.Name = strings.Repeat("x", 250) },
-		`the word "foo"`:        func(s *formats.Spec) { s.Version = "1.0.0-rc.1.foo" },
+		`depends "a | b" is a choice, which apk can't express; name one package, or something that all of them provide, under overrides.apk.depends`:        func(s *formats.Spec) { s.Depends = []string{"a | b"} },
+		`conflicts "(a or b)" is a choice, which apk can't express; name one package, or something that all of them provide, under overrides.apk.conflicts`: func(s *formats.Spec) { s.Conflicts = []string{"(a or b)"} },
+		`conflicts "a b" is no relation apk knows: write name or name>=version`:                                                                             func(s *formats.Spec) { s.Conflicts = []string{"a b"} },
+		`depends "a@edge": "a@edge" is not a legal name for apk; name a package under overrides.apk.depends`:                                                func(s *formats.Spec) { s.Depends = []string{"a@edge"} },
+		`predepends "a>=x": version "x" does not start with a digit`:                                                                                        func(s *formats.Spec) { s.PreDepends = []string{"a>=x"} },
+		`provides "a >= 1": a package provides one version: write name=version`:                                                                             func(s *formats.Spec) { s.Provides = []string{"a >= 1"} },
+		`provides "!a": a package provides one version: write name=version`:                                                                                 func(s *formats.Spec) { s.Provides = []string{"!a"} },
+		`package name "-x" is not legal for apk: letters, digits and . _ + - are, and - . or + can't be first`:                                              func(s *formats.Spec) { s.Name = "-x" },
+		`package name "a b" is not legal for apk: letters, digits and . _ + - are, and - . or + can't be first`:                                             func(s *formats.Spec) { s.Name = "a b" },
+		"the package has no name": func(s *formats.Spec) { s.Name = "" },
+		`pkgdesc "a\nb" has a line break or control character; one line of text is allowed`:                                                  func(s *formats.Spec) { s.Summary = "a\nb" },
+		`url "https://x\npkgname = y" has a line break or control character; one line of text is allowed`:                                    func(s *formats.Spec) { s.Homepage = "https://x\npkgname = y" },
+		`packager "a\x00" has a line break or control character; one line of text is allowed`:                                                func(s *formats.Spec) { s.Maintainer = "a\x00" },
+		`license "MIT\r" has a line break or control character; one line of text is allowed`:                                                 func(s *formats.Spec) { s.License = "MIT\r" },
+		`field "Filename" is written by the format itself; remove it`:                                                                        func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Filename", Value: "x"}} },
+		`field "DataHash" is written by the format itself; remove it`:                                                                        func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "DataHash", Value: "x"}} },
+		`field triggers "x\ny" has a line break or control character; one line of text is allowed`:                                           func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "triggers", Value: "x\ny"}} },
+		"the preinstall script has Windows line ends; save it with LF alone":                                                                 func(s *formats.Spec) { s.Scripts.PreInstall = "#!/bin/sh\r\nx\r\n" },
+		"the postremove script has a NUL byte; only text scripts can run":                                                                    func(s *formats.Spec) { s.Scripts.PostRemove = "\x7fELF\x00" },
+		"the postremove script is longer than the 262144 bytes apk allows; put it into the package and call it":                              func(s *formats.Spec) { s.Scripts.PostRemove = strings.Repeat("x\n", maxScript/2) },
+		`service "a;b" is not a unit's name`:                                                                                                 func(s *formats.Spec) { s.Services = []formats.Service{{Unit: "a;b"}} },
+		`release "1~x" is not a number: write 0, 1 or 2, which apk calls r0, r1 and r2`:                                                      func(s *formats.Spec) { s.Release = "1~x" },
+		`file name "` + strings.Repeat("x", 250) + `_1.0-r1_x86_64.apk" is longer than 255 bytes; shorten the name or version`:               func(s *formats.Spec) { s.Name = strings.Repeat("x", 250) },
+		`version "1.0.0-rc.1.foo": pre-release "rc.1.foo" has the word "foo" behind others, which apk can't order; use one word and numbers`: func(s *formats.Spec) { s.Version = "1.0.0-rc.1.foo" },
 	} {
 		s := hello("1.0")
 		change(s)
-		if _, err := f.Identify(s, amd64); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want one with %q", err, want)
+		if _, err := f.Identify(s, amd64); fmt.Sprint(err) != want {
+			t.Errorf("error %v, want %s", err, want)
 		}
 	}
 }
@@ -341,10 +386,14 @@ func TestRelationsTakeApksForm(t *testing.T) {
 }
 
 func TestPathsApkWouldDropAreRefused(t *testing.T) {
-	for _, p := range []string{"/.hidden", "/.x/y", "/usr/a\tb"} {
+	for p, want := range map[string]string{
+		"/.hidden":  `path "/.hidden": apk takes files in / that start with a dot for its own`,
+		"/.x/y":     `path "/.x/y": apk takes files in / that start with a dot for its own`,
+		"/usr/a\tb": `path "/usr/a\tb" has a control character; apk leaves such files out`,
+	} {
 		files := []formats.File{{Path: p, Type: formats.Regular, Content: formats.Bytes(nil)}}
-		if err := newFormat(t, "").Write(context.Background(), io.Discard, hello("1"), amd64, files); err == nil {
-			t.Errorf("path %q was written", p)
+		if err := newFormat(t, "").Write(context.Background(), io.Discard, hello("1"), amd64, files); fmt.Sprint(err) != want {
+			t.Errorf("path %q: %v, want %s", p, err, want)
 		}
 	}
 }

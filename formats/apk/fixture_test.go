@@ -1,13 +1,16 @@
 package apk
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -127,6 +130,31 @@ func buildFile(t testing.TB, f *Format, dir string, spec *formats.Spec, files []
 		t.Fatal(err)
 	}
 	return name
+}
+
+// member is one gzip member of a package: a tar archive of entries, each a name and
+// its content, with the blocks that end an archive or without.
+func member(t testing.TB, end bool, entries ...[2]string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for _, e := range entries {
+		if err := w.WriteHeader(&tar.Header{Name: e[0], Mode: 0o644, Size: int64(len(e[1]))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, e[1]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := w.Flush()
+	if end {
+		err = w.Close()
+	}
+	if err := errors.Join(err, z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func need(t testing.TB, programs ...string) {

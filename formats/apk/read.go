@@ -106,19 +106,24 @@ func (s *stream) flush() {
 func (s *stream) member(h hash.Hash, limit int64, read func(t *tar.Reader) error) error {
 	s.hash, s.n = h, 0
 	z, err := gzip.NewReader(s)
+	if errors.Is(err, io.EOF) {
+		return errors.New("a part is missing; the package is cut short")
+	}
 	if err != nil {
 		return fmt.Errorf("a part is not gzip: %w", err)
 	}
 	z.Multistream(false)
 	bounded := &io.LimitedReader{R: z, N: limit}
-	if err := read(tar.NewReader(bounded)); err != nil {
-		return err
+	if err = read(tar.NewReader(bounded)); err == nil {
+		if _, err = io.Copy(io.Discard, bounded); err != nil {
+			err = fmt.Errorf("a part can't be read to its end: %w", err)
+		}
 	}
-	if _, err := io.Copy(io.Discard, bounded); err != nil {
-		return err
-	}
-	if bounded.N == 0 {
+	if bounded.N == 0 { // to the archive's reader it looked cut short
 		return fmt.Errorf("a part is longer than %d bytes", limit)
+	}
+	if err != nil {
+		return err
 	}
 	s.flush()
 	s.sum = h.Sum(nil)

@@ -30,7 +30,7 @@ func Version(spec *formats.Spec) (string, error) {
 		release = "1"
 	}
 	if strings.Trim(release, "0123456789") != "" {
-		return "", fmt.Errorf("release %q is not a number: apk's releases are r0, r1, r2", spec.Release)
+		return "", fmt.Errorf("release %q is not a number: write 0, 1 or 2, which apk calls r0, r1 and r2", spec.Release)
 	}
 	n, err := digits(release)
 	if err != nil {
@@ -64,18 +64,18 @@ func upstream(version string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("version %q: %w", version, err)
 	}
-	if !isVersion(s) || strings.ContainsAny(s, "-~") {
-		return "", fmt.Errorf("version %q has no form apk accepts: numbers, one letter, and alpha, beta, pre, rc or p with a number", version)
-	}
 	return s, nil
 }
 
 // mapCore maps what stands before the pre-release. Words in it become v's
 // pre-release, as in 1.0rc1, or suffixes.
-func mapCore(core string, v *formats.Version) (string, error) {
-	core = strings.ReplaceAll(core, "-", ".")
+func mapCore(s string, v *formats.Version) (string, error) {
+	if err := checkNumbers(s); err != nil {
+		return "", err
+	}
+	core := strings.ReplaceAll(s, "-", ".")
 	if isVersion(core) {
-		return core, checkNumbers(core)
+		return core, nil
 	}
 	n := 0 // the length of the numbers at the front
 	for i := range len(core) {
@@ -93,9 +93,9 @@ func mapCore(core string, v *formats.Version) (string, error) {
 		return head + "_p" + d, err
 	case words4pre[word] != "":
 		v.Pre = strings.Trim(tail+"."+v.Pre, ".")
-		return head, checkNumbers(head)
+		return head, nil
 	}
-	return "", fmt.Errorf("apk has no form for %q", tail)
+	return "", fmt.Errorf("apk has no form for %q: its versions are numbers, one letter, and alpha, beta, pre, rc or p with a number", s[n:])
 }
 
 // checkNumbers refuses numbers that apk's arithmetic overflows on.
@@ -127,7 +127,7 @@ func mapPre(pre string) (string, error) {
 				return "", err
 			}
 			switch {
-			case i == 0:
+			case b.Len() == 0:
 				b.WriteString("_alpha_alpha")
 			case !open:
 				b.WriteString("_p")

@@ -1,6 +1,7 @@
 package apk
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os/exec"
 	"strings"
@@ -25,6 +26,7 @@ func TestVersionsTakeApksForm(t *testing.T) {
 		{"1.3.0-4-gabcdef1", "", "1.3.0_alpha_alpha4-r1"},
 		{"1.3.0-dev.20260105.abcdef1", "", "1.3.0_alpha_pre20260105-r1"},
 		{"1.3.0-0.20260105120000-abcdef123456", "", "1.3.0_alpha_alpha0_p20260105120000-r1"},
+		{"1.3.0-abcdef1.5", "", "1.3.0_alpha_alpha5-r1"},
 		{"1.3.0-SNAPSHOT", "", "1.3.0_alpha_pre-r1"},
 		{"1.3.0+build.5", "", "1.3.0_p5-r1"},
 		{"1.3.0+abcdef1", "", "1.3.0-r1"},
@@ -48,16 +50,31 @@ func TestVersionsTakeApksForm(t *testing.T) {
 }
 
 func TestVersionsApkCannotCarryAreRefused(t *testing.T) {
-	for _, s := range []formats.Spec{
-		{Version: ""}, {Version: "v1"}, {Version: "1.0zl"}, {Version: "1..0"}, {Version: "1.0."}, {Version: "1:0"},
-		{Version: "1.0.0-rc.1.foo"}, {Version: "1.0.0-abcdef1"}, {Version: "1.0.0-dev.abcdef1"}, {Version: "1.0.0-..."},
-		{Version: "1.0.0-rc.1234567890123456789"}, {Version: "1.1234567890123456789"}, {Version: "1.0.0+1234567890123456789"},
-		{Version: "1.0", Release: "1.1"}, {Version: "1.0", Release: "r1"}, {Version: "1.0", Release: "-1"}, {Version: "1.0", Release: "1234567890123456789"},
+	const forms = ": its versions are numbers, one letter, and alpha, beta, pre, rc or p with a number"
+	for _, c := range []struct{ version, release, want string }{
+		{"", "", "the version is empty"},
+		{"v1", "", `version "v1" does not start with a digit`},
+		{"1:0", "", `version "1:0" has the character ':'; only letters, digits and . - + ~ _ are allowed`},
+		{"1.0zl", "", `version "1.0zl": apk has no form for "zl"` + forms},
+		{"1.0.x-2", "", `version "1.0.x-2": apk has no form for ".x-2"` + forms},
+		{"1..0", "", `version "1..0": apk has no form for "..0"` + forms},
+		{"1.0.", "", `version "1.0.": apk has no form for "."` + forms},
+		{"1.~rc1", "", `version "1.~rc1": apk has no form for "."` + forms},
+		{"1.0.0-rc.1.foo", "", `version "1.0.0-rc.1.foo": pre-release "rc.1.foo" has the word "foo" behind others, which apk can't order; use one word and numbers`},
+		{"1.0.0-abcdef1", "", `version "1.0.0-abcdef1": pre-release "abcdef1" is told apart by a commit alone, which apk can't order; put a number or date before it`},
+		{"1.0.0-dev.abcdef1", "", `version "1.0.0-dev.abcdef1": pre-release "dev.abcdef1" is told apart by a commit alone, which apk can't order; put a number or date before it`},
+		{"1.0.0-...", "", `version "1.0.0-...": pre-release "..." has no word or number`},
+		{"1.0.0-rc.1234567890123456789", "", `version "1.0.0-rc.1234567890123456789": "1234567890123456789" is a number of more than 18 digits`},
+		{"1.1234567890123456789", "", `version "1.1234567890123456789": "1234567890123456789" is a number of more than 18 digits`},
+		{"1.1234567890123456789p1", "", `version "1.1234567890123456789p1": "1234567890123456789" is a number of more than 18 digits`},
+		{"1.0.0+1234567890123456789", "", `version "1.0.0+1234567890123456789": "1234567890123456789" is a number of more than 18 digits`},
+		{"1.0", "1.1", `release "1.1" is not a number: write 0, 1 or 2, which apk calls r0, r1 and r2`},
+		{"1.0", "r1", `release "r1" is not a number: write 0, 1 or 2, which apk calls r0, r1 and r2`},
+		{"1.0", "-1", `release "-1" is not a number: write 0, 1 or 2, which apk calls r0, r1 and r2`},
+		{"1.0", "1234567890123456789", `release "1234567890123456789" is a number of more than 18 digits`},
 	} {
-		if v, err := Version(&s); err == nil {
-			t.Errorf("Version(%q, %q) = %q, want an error", s.Version, s.Release, v)
-		} else if strings.Contains(err.Error(), "no form apk accepts") && s.Version == "1.0.0-rc.1.foo" {
-			t.Errorf("the error does not say what is wrong: %v", err)
+		if v, err := Version(&formats.Spec{Version: c.version, Release: c.release}); fmt.Sprint(err) != c.want {
+			t.Errorf("Version(%q, %q) = %q, %v; want %s", c.version, c.release, v, err, c.want)
 		}
 	}
 }

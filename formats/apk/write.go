@@ -201,7 +201,7 @@ func (f *Format) sign(ctx context.Context, at int64, control []byte) ([]byte, er
 		return nil, err
 	}
 	if !isMadeOf(public.Name, "._+-@") {
-		return nil, fmt.Errorf("key %q: its file name %q can't stand in a package", f.env.Key, public.Name)
+		return nil, fmt.Errorf("key %q: its file name %q can't stand in a package; letters, digits and . _ + - @ can", f.env.Key, public.Name)
 	}
 	signer, err := f.env.Keys.Signer(f.env.Key, formats.RSA256)
 	if err != nil {

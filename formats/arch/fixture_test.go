@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"archive/tar"
 	"bytes"
 	"context"
 	"math/rand/v2"
@@ -73,6 +74,29 @@ func buildFile(t testing.TB, f *Format, dir string, spec *formats.Spec, files []
 		t.Fatal(err)
 	}
 	return name
+}
+
+// plain is a tar archive of empty files, all but .PKGINFO, which holds info.
+func plain(t testing.TB, info string, names ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	for _, name := range names {
+		text := ""
+		if name == ".PKGINFO" {
+			text = info
+		}
+		if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func need(t testing.TB, programs ...string) {

@@ -22,6 +22,7 @@ import (
 
 // Bounds on what Describe takes in.
 const (
+	ownEntries = 64 // among which .PKGINFO is
 	maxEntries = 1 << 20
 	maxNames   = 128 << 20 // bytes of all paths
 	maxPlain   = 64 << 30  // bytes after decompression
@@ -32,7 +33,7 @@ const (
 func (*Format) Describe(ctx context.Context, r io.ReaderAt, size int64) (*formats.Meta, error) {
 	plain, done, err := decompress(io.NewSectionReader(r, 0, size))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the archive can't be read: %w", err)
 	}
 	defer done()
 	t := tar.NewReader(io.LimitReader(&ctxReader{ctx, plain}, maxPlain))
@@ -59,8 +60,8 @@ func (*Format) Describe(ctx context.Context, r io.ReaderAt, size int64) (*format
 			}
 			continue
 		}
-		if m.Fields == nil && n > 64 {
-			return nil, errors.New("no .PKGINFO among the first 64 entries; this is no pacman package")
+		if m.Fields == nil && n == ownEntries-1 {
+			return nil, fmt.Errorf("no .PKGINFO among the first %d entries; this is no pacman package", ownEntries)
 		}
 		if name, ok := listed(h); ok {
 			m.Files = append(m.Files, name)
@@ -108,8 +109,11 @@ var unzstd = sync.Pool{New: func() any {
 func decompress(r io.Reader) (plain io.Reader, done func(), err error) {
 	b := bufio.NewReaderSize(r, 64<<10)
 	head, err := b.Peek(6)
-	if err != nil {
+	if errors.Is(err, io.EOF) {
 		return nil, nil, fmt.Errorf("%d bytes are no package", len(head))
+	}
+	if err != nil {
+		return nil, nil, err
 	}
 	switch {
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), head[0]&0xf0 == 0x50 && bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18}):

@@ -50,9 +50,6 @@ func upstream(version string) (string, error) {
 		}
 		v.Core, v.Pre = core, strings.TrimLeft(pre, ".-_~+")
 	}
-	if v.Core == "" {
-		return "", fmt.Errorf("version %q has nothing before its pre-release", version)
-	}
 	s := v.Core
 	if v.Pre != "" {
 		if !isLetter(v.Pre[0]) {

@@ -1,6 +1,7 @@
 package arch
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os/exec"
 	"strconv"
@@ -33,13 +34,24 @@ func TestVersionsTakePacmansForm(t *testing.T) {
 }
 
 func TestVersionsPacmanCannotCarryAreRefused(t *testing.T) {
-	for _, s := range []formats.Spec{
-		{Version: ""}, {Version: "v1"}, {Version: "1 2"}, {Version: "1:2"}, {Version: "1/2"}, {Version: "1\n2"},
-		{Version: "1.0", Release: "1-2"}, {Version: "1.0", Release: "1ubuntu1"}, {Version: "1.0", Release: "1.2.3"},
-		{Version: "1.0", Epoch: "x"}, {Version: "1.0", Epoch: "-1"}, {Version: "1.0b~rc1"},
+	const allowed = "; only letters, digits and . - + ~ _ are allowed"
+	for want, s := range map[string]formats.Spec{
+		"the version is empty":                                                                                            {Version: ""},
+		`version "v1" does not start with a digit`:                                                                        {Version: "v1"},
+		`version "1 2" has the character ' '` + allowed:                                                                   {Version: "1 2"},
+		`version "1:2" has the character ':'` + allowed:                                                                   {Version: "1:2"},
+		`version "1/2" has the character '/'` + allowed:                                                                   {Version: "1/2"},
+		`version "1\n2" has the character '\n'` + allowed:                                                                 {Version: "1\n2"},
+		`release "1-2" is not a number: pacman's releases are 1, 2 or 1.1`:                                                {Version: "1.0", Release: "1-2"},
+		`release "1ubuntu1" is not a number: pacman's releases are 1, 2 or 1.1`:                                           {Version: "1.0", Release: "1ubuntu1"},
+		`release "1.2.3" is not a number: pacman's releases are 1, 2 or 1.1`:                                              {Version: "1.0", Release: "1.2.3"},
+		`epoch "x" is not a number of at most nine digits`:                                                                {Version: "1.0", Epoch: "x"},
+		`epoch "-1" is not a number of at most nine digits`:                                                               {Version: "1.0", Epoch: "-1"},
+		`epoch "1234567890" is not a number of at most nine digits`:                                                       {Version: "1.0", Epoch: "1234567890"},
+		`version "1.0b~rc1" has a pre-release after a letter, which pacman can't order; end what is before it in a digit`: {Version: "1.0b~rc1"},
 	} {
-		if v, err := Version(&s); err == nil {
-			t.Errorf("Version(%q %q %q) = %q, want an error", s.Version, s.Epoch, s.Release, v)
+		if v, err := Version(&s); fmt.Sprint(err) != want {
+			t.Errorf("Version(%q %q %q) = %q, %v; want %s", s.Version, s.Epoch, s.Release, v, err, want)
 		}
 	}
 }

@@ -1,8 +1,12 @@
 package archive
 
 import (
+	"archive/tar"
+	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -14,6 +18,7 @@ import (
 	"time"
 
 	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/formats/internal/pack"
 )
 
 var (
@@ -157,11 +162,6 @@ func TestFilenameNamesVersionAndPlatform(t *testing.T) {
 		{formats.Spec{Name: "hello", Version: "1.2.0", Release: "1"}, "linux/arm/v6", "hello_1.2.0_linux_armv6.zip"},
 		{formats.Spec{Name: "hello", Version: "1.2.0+b", Release: "3"}, "windows/amd64", "hello_1.2.0+b-3_windows_amd64.zip"},
 		{formats.Spec{Name: "hello", Version: "1.2.0"}, "all", "hello_1.2.0_linux_all.zip"},
-		{formats.Spec{Name: "a b", Version: "1.2.0"}, "all", ""},
-		{formats.Spec{Name: "../a", Version: "1.2.0"}, "all", ""},
-		{formats.Spec{Name: "a\n", Version: "1.2.0"}, "all", ""},
-		{formats.Spec{Name: "a", Version: "v1"}, "all", ""},
-		{formats.Spec{Name: "a", Version: "1", Release: "/"}, "all", ""},
 	} {
 		p, err := formats.ParsePlatform(c.p)
 		if err != nil {
@@ -169,8 +169,110 @@ func TestFilenameNamesVersionAndPlatform(t *testing.T) {
 		}
 		a, _ := New("zip", Options{}, formats.Env{})
 		id, err := a.Identify(&c.spec, p)
-		if id.Filename != c.want || (err == nil) != (c.want != "") {
+		if err != nil || id.Filename != c.want {
 			t.Errorf("%+v: %q, %v; want %q", c.spec, id.Filename, err, c.want)
+		}
+	}
+}
+
+func TestWhatArchivesCannotBeCalledIsRefused(t *testing.T) {
+	const allowed = ": up to 100 letters, digits and . + _ - are allowed, and a letter or digit first"
+	a, _ := New("zip", Options{}, formats.Env{})
+	for want, spec := range map[string]formats.Spec{
+		`name "a b"` + allowed:                              {Name: "a b", Version: "1.2.0"},
+		`name "../a"` + allowed:                             {Name: "../a", Version: "1.2.0"},
+		`name "a\n"` + allowed:                              {Name: "a\n", Version: "1.2.0"},
+		`name "` + strings.Repeat("a", 101) + `"` + allowed: {Name: strings.Repeat("a", 101), Version: "1.2.0"},
+		`version "v1" does not start with a digit`:          {Name: "a", Version: "v1"},
+		`release "/": version "1-/" has the character '/'; only letters, digits and . - + ~ _ are allowed`: {Name: "a", Version: "1", Release: "/"},
+	} {
+		if id, err := a.Identify(&spec, arm); fmt.Sprint(err) != want {
+			t.Errorf("%+v: %q, %v; want %s", spec, id.Filename, err, want)
+		}
+	}
+	if _, err := a.Identify(spec, formats.Platform{}); fmt.Sprint(err) != "an archive needs a platform: os/arch" {
+		t.Errorf("without a platform: %v", err)
+	}
+	if _, err := New("rar", Options{}, formats.Env{}); fmt.Sprint(err) != `archive "rar" is unknown; there are tar.gz, tar.zst, tar.xz and zip` {
+		t.Errorf("New: %v", err)
+	}
+	if _, err := Kinds()[0].New(section{Layout: "round"}, formats.Env{}); fmt.Sprint(err) != `layout "round" is unknown; write flat or tree` {
+		t.Errorf("New: %v", err)
+	}
+}
+
+// section is Options as the configuration would decode them.
+type section Options
+
+func (s section) Decode(v any) error {
+	*v.(*Options) = Options(s)
+	return nil
+}
+
+func TestContentThatIsNotAsLongAsItSaysIsRefused(t *testing.T) {
+	for _, name := range all {
+		for _, size := range []int64{0, 100, pack.Large} {
+			for _, n := range []int64{max(0, size-1), size + 1} {
+				if n == size {
+					continue
+				}
+				lying := formats.Parts(formats.Ref{Size: size}, [][]byte{make([]byte, n)})
+				a, _ := New(name, Options{}, formats.Env{})
+				err := a.Write(context.Background(), &bytes.Buffer{}, spec, arm, []formats.File{{Path: "/usr/bin/hello", Type: formats.Regular, Content: lying}})
+				if want := fmt.Sprintf("hello-1.2.0-rc.1-linux-armv7/bin/hello: content is %d bytes, was to be %d", n, size); fmt.Sprint(err) != want {
+					t.Errorf("%s: %v, want %s", name, err, want)
+				}
+			}
+		}
+	}
+}
+
+func TestArchivesThatSayNothingOrTooMuchAreRefused(t *testing.T) {
+	tarOf := func(name string) []byte { // without an end
+		var b bytes.Buffer
+		if err := tar.NewWriter(&b).WriteHeader(&tar.Header{Name: name}); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	gz := func(b []byte) []byte {
+		var out bytes.Buffer
+		z := gzip.NewWriter(&out)
+		if _, err := z.Write(b); err != nil || z.Close() != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	zipOf := func(name string) []byte {
+		var out bytes.Buffer
+		z := zip.NewWriter(&out)
+		if _, err := z.Create(name); err != nil || z.Close() != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
+	whole := write(t, "tar.gz", Options{}, files())
+	sum := bytes.Clone(whole)
+	sum[len(sum)-8]++
+	for _, c := range []struct {
+		name, want string
+		b          []byte
+	}{
+		{"tar.gz", "not a tar.gz", nil},
+		{"tar.gz", "not a tar.gz", write(t, "tar.xz", Options{}, nil)},
+		{"tar.gz", "not a tar.gz: unexpected EOF", whole[:9]},
+		{"tar.gz", "not a whole tar.gz: unexpected EOF", whole[:len(whole)/2]},
+		{"tar.gz", "not a whole tar.gz: gzip: invalid checksum", sum},
+		{"tar.gz", `entry "a\nb" has a control character in its name`, gz(tarOf("a\nb"))},
+		{"tar.gz", `the archive does not say what it is of: it has no label, and its top folder "hello" is not name-version-os-arch`, gz(tarOf("hello/x"))},
+		{"tar.gz", "the archive has more than 1048576 entries, or names of more than 67108864 bytes", bytes.Repeat(gz(tarOf(strings.Repeat("n", 1<<20-100))), 65)},
+		{"zip", "zip: not a valid zip file", whole},
+		{"zip", `entry "a\nb" has a control character in its name`, zipOf("a\nb")},
+		{"zip", `the archive does not say what it is of: it has no label, and its top folder "" is not name-version-os-arch`, zipOf("x")},
+	} {
+		a, _ := New(c.name, Options{}, formats.Env{})
+		if m, err := a.Describe(context.Background(), bytes.NewReader(c.b), int64(len(c.b))); fmt.Sprint(err) != c.want {
+			t.Errorf("%d bytes as %s: %+v, %v; want %s", len(c.b), c.name, m, err, c.want)
 		}
 	}
 }
@@ -202,8 +304,8 @@ func TestFilesThatWouldFallTogetherAreRefused(t *testing.T) {
 	}
 	a, _ := New("tar.gz", Options{}, formats.Env{})
 	err := a.Write(context.Background(), &bytes.Buffer{}, spec, arm, two)
-	if err == nil || !strings.Contains(err.Error(), "set layout: tree") {
-		t.Errorf("got %v", err)
+	if want := `"/bin/hello" and "/usr/bin/hello" would both be "bin/hello" in the archive; set layout: tree`; fmt.Sprint(err) != want {
+		t.Errorf("Write: %v, want %s", err, want)
 	}
 	if b := write(t, "tar.gz", Options{Layout: "tree"}, two); len(b) == 0 {
 		t.Error("nothing was written")

@@ -127,11 +127,17 @@ func copyBlob(w io.Writer, b formats.Blob) error {
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(w, r)
+	want := b.Ref().Size
+	n, err := io.Copy(w, io.LimitReader(r, want))
+	if err == nil { // w may refuse more than was announced, without a word of how much
+		var more int64
+		more, err = io.Copy(io.Discard, r)
+		n += more
+	}
 	if err := errors.Join(err, r.Close()); err != nil {
 		return err
 	}
-	if want := b.Ref().Size; n != want {
+	if n != want {
 		return fmt.Errorf("content is %d bytes, was to be %d", n, want)
 	}
 	return nil

@@ -38,7 +38,7 @@ func checkName(name string) error {
 		}
 	}
 	if name == "" || len(name) > 200 {
-		return fmt.Errorf("name %q is empty or too long", name)
+		return fmt.Errorf("name %q has %d characters; a name takes 1 to 200", name, len(name))
 	}
 	return nil
 }
@@ -55,7 +55,7 @@ func checkOwnName(name string) error {
 func checkRelated(name string) error {
 	name, arch, found := strings.Cut(name, ":")
 	if found && (arch == "" || strings.Trim(arch, "abcdefghijklmnopqrstuvwxyz0123456789-") != "") {
-		return fmt.Errorf("%q is no architecture", arch)
+		return fmt.Errorf("%q is no architecture; write any or Debian's word, such as amd64", arch)
 	}
 	return checkName(name)
 }

@@ -53,38 +53,48 @@ func TestIdentifyRefusesWhatDebianCannotSay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	long := strings.Repeat("a", 201)
 	for want, change := range map[string]func(*formats.Spec){
-		`name "Hello" has the character 'H'`:             func(s *formats.Spec) { s.Name = "Hello" },
-		`name "a" is too short`:                          func(s *formats.Spec) { s.Name = "a" },
-		`name "../x" has the character '.'`:              func(s *formats.Spec) { s.Name = "../x" },
-		`source: name "My Project"`:                      func(s *formats.Spec) { s.Source = "My Project" },
-		`version "v1" does not start`:                    func(s *formats.Spec) { s.Version = "v1" },
-		`version "1/2" has the character '/'`:            func(s *formats.Spec) { s.Version = "1/2" },
-		`release "1-1" has the character '-'`:            func(s *formats.Spec) { s.Release = "1-1" },
-		`epoch "x" is not a number`:                      func(s *formats.Spec) { s.Epoch = "x" },
-		`summary "a\nDepends: evil" has the control`:     func(s *formats.Spec) { s.Summary = "a\nDepends: evil" },
-		`the summary is empty`:                           func(s *formats.Spec) { s.Summary = " " },
-		`the maintainer is empty`:                        func(s *formats.Spec) { s.Maintainer = "" },
-		`maintainer "a\rb" has the control`:              func(s *formats.Spec) { s.Maintainer = "a\rb" },
-		`homepage "x\ny" has the control`:                func(s *formats.Spec) { s.Homepage = "x\ny" },
-		`Depends: "(a or b)" is no relation`:             func(s *formats.Spec) { s.Depends = []string{"(a or b)"} },
-		`Depends: "a, b" has a comma`:                    func(s *formats.Spec) { s.Depends = []string{"a, b"} },
-		`Depends: "libA": name "libA" has the char`:      func(s *formats.Spec) { s.Depends = []string{"libA"} },
-		`Depends: "a >= 1_2": version "1_2"`:             func(s *formats.Spec) { s.Depends = []string{"a >= 1_2"} },
-		`Conflicts: "a | b" has alternatives`:            func(s *formats.Spec) { s.Conflicts = []string{"a | b"} },
-		`Provides: "a >= 1": >= is not allowed`:          func(s *formats.Spec) { s.Provides = []string{"a >= 1"} },
-		`field Filename is written`:                      func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Filename", Value: "x"}} },
-		`field sha256 is written`:                        func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "sha256", Value: "x"}} },
-		`field Depends is written`:                       func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Depends", Value: "x"}} },
-		`field X has an empty line`:                      func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "X", Value: "a\n\nPackage: b"}} },
-		`field X is there twice`:                         func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "X", Value: "a"}, {Key: "X", Value: "a"}} },
-		`"a:b" is no name of a field`:                    func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "a:b", Value: "x"}} },
-		`service "-f" is not the name`:                   func(s *formats.Spec) { s.Services = []formats.Service{{Unit: "-f"}} },
-		`service "a b.service" is not the name`:          func(s *formats.Spec) { s.Services = []formats.Service{{Unit: "a b.service"}} },
-		`postrm: a script has Windows line ends`:         func(s *formats.Spec) { s.Scripts.PostRemove = "#!/bin/sh\r\ntrue\r\n" },
-		`preinst: a script starts with "#!python3"`:      func(s *formats.Spec) { s.Scripts.PreInstall = "#!python3\n" },
-		`postinst: a script has a null byte`:             func(s *formats.Spec) { s.Scripts.PostUpgrade = "\x00" },
-		`postinst: a script is 1048577 bytes; at most 1`: func(s *formats.Spec) { s.Scripts.PostInstall = strings.Repeat("#", 1<<20+1) },
+		`name "Hello" has the character 'H'`:                                                         func(s *formats.Spec) { s.Name = "Hello" },
+		`name "" has 0 characters; a name takes 1 to 200`:                                            func(s *formats.Spec) { s.Name = "" },
+		`name "` + long + `" has 201 characters; a name takes 1 to 200`:                              func(s *formats.Spec) { s.Name = long },
+		`name "a" is too short; Debian wants two`:                                                    func(s *formats.Spec) { s.Name = "a" },
+		`name "../x" has the character '.'`:                                                          func(s *formats.Spec) { s.Name = "../x" },
+		`source: name "My Project"`:                                                                  func(s *formats.Spec) { s.Source = "My Project" },
+		`version "v1" does not start`:                                                                func(s *formats.Spec) { s.Version = "v1" },
+		`version "1/2" has the character '/'`:                                                        func(s *formats.Spec) { s.Version = "1/2" },
+		`release "1-1" has the character '-'`:                                                        func(s *formats.Spec) { s.Release = "1-1" },
+		`epoch "x" is not a number`:                                                                  func(s *formats.Spec) { s.Epoch = "x" },
+		`summary "a\nDepends: evil" has the control character '\n'; it must be a line of plain text`: func(s *formats.Spec) { s.Summary = "a\nDepends: evil" },
+		`the summary is empty`:                                                                       func(s *formats.Spec) { s.Summary = " " },
+		`the maintainer is empty`:                                                                    func(s *formats.Spec) { s.Maintainer = "" },
+		`maintainer "a\rb" has the control`:                                                          func(s *formats.Spec) { s.Maintainer = "a\rb" },
+		`homepage "x\ny" has the control`:                                                            func(s *formats.Spec) { s.Homepage = "x\ny" },
+		`Depends: "(a or b)" is no relation`:                                                         func(s *formats.Spec) { s.Depends = []string{"(a or b)"} },
+		`Depends: "a, b" has a comma; make it two entries`:                                           func(s *formats.Spec) { s.Depends = []string{"a, b"} },
+		`Depends: "a:Any": "Any" is no architecture; write any or Debian's word`:                     func(s *formats.Spec) { s.Depends = []string{"a:Any"} },
+		`Depends: "libA": name "libA" has the char`:                                                  func(s *formats.Spec) { s.Depends = []string{"libA"} },
+		`Depends: "a >= 1_2": version "1_2"`:                                                         func(s *formats.Spec) { s.Depends = []string{"a >= 1_2"} },
+		`Conflicts: "a | b" has alternatives, which this field can't say; name one package`:          func(s *formats.Spec) { s.Conflicts = []string{"a | b"} },
+		`Provides: "a >= 1": >= is not allowed`:                                                      func(s *formats.Spec) { s.Provides = []string{"a >= 1"} },
+		`field Filename is written by DistroPack or by the repository; take it out of fields`:        func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Filename", Value: "x"}} },
+		`field sha256 is written`:                                                                    func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "sha256", Value: "x"}} },
+		`field Depends is written`:                                                                   func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Depends", Value: "x"}} },
+		`field X has blanks at the end of a line`:                                                    func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "X", Value: "a \nb"}} },
+		"field X is not UTF-8":                                                                       func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "X", Value: "\xff"}} },
+		"field X has a control character":                                                            func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "X", Value: "a\rb"}} },
+		`Depends: "a >= x:1": version "x:1": the epoch before the colon is not a number`:             func(s *formats.Spec) { s.Depends = []string{"a >= x:1"} },
+		`Depends: "a >= ~1": version "~1" does not start with a digit or letter, or has more than 256 characters`: func(s *formats.Spec) { s.Depends = []string{"a >= ~1"} },
+		`field X starts with blanks`:                   func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "X", Value: "\ta"}} },
+		`field X has an empty line; write a dot on it`: func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "X", Value: "a\n\nPackage: b"}} },
+		`field X is there twice`:                       func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "X", Value: "a"}, {Key: "X", Value: "a"}} },
+		`"a:b" is no name of a field`:                  func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "a:b", Value: "x"}} },
+		`service "-f" is not the name`:                 func(s *formats.Spec) { s.Services = []formats.Service{{Unit: "-f"}} },
+		`service "a b.service" is not the name`:        func(s *formats.Spec) { s.Services = []formats.Service{{Unit: "a b.service"}} },
+		`postrm: a script has Windows line ends`:       func(s *formats.Spec) { s.Scripts.PostRemove = "#!/bin/sh\r\ntrue\r\n" },
+		`preinst: a script starts with "#!python3", which names no program by its whole path`: func(s *formats.Spec) { s.Scripts.PreInstall = "#!python3\n" },
+		`postinst: a script has a null byte`:                                                  func(s *formats.Spec) { s.Scripts.PostUpgrade = "\x00" },
+		`postinst: a script is 1048577 bytes; at most 1`:                                      func(s *formats.Spec) { s.Scripts.PostInstall = strings.Repeat("#", 1<<20+1) },
 	} {
 		s := spec()
 		change(s)
@@ -92,16 +102,21 @@ func TestIdentifyRefusesWhatDebianCannotSay(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	for _, p := range []formats.Platform{{OS: "windows", Arch: "amd64"}, {OS: "darwin", Arch: "all"}, {OS: "linux", Arch: "vax"}} {
-		if id, err := d.Identify(spec(), p); err == nil {
-			t.Errorf("Identify(%s) = %v, want an error", p, id)
+	for want, p := range map[string]formats.Platform{
+		"platform windows/amd64: a deb is for linux only":     {OS: "windows", Arch: "amd64"},
+		"platform darwin/all: a deb is for linux only":        {OS: "darwin", Arch: "all"},
+		"platform linux/vax: Debian has no word for this CPU": {OS: "linux", Arch: "vax"},
+	} {
+		if id, err := d.Identify(spec(), p); err == nil || err.Error() != want {
+			t.Errorf("Identify(%s) = %v, %v; want %s", p, id, err, want)
 		}
 	}
 }
 
 func TestUnknownCompressionIsRefused(t *testing.T) {
-	if _, err := deb.New(deb.Options{Compression: "xz"}, formats.Env{}); err == nil {
-		t.Error("xz was taken")
+	const want = `compression "xz" is unknown; write gzip, zstd or none`
+	if _, err := deb.New(deb.Options{Compression: "xz"}, formats.Env{}); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

@@ -55,20 +55,24 @@ func TestHostilePackagesAreRefused(t *testing.T) {
 		return archive("debian-binary", "2.0\n", "control.tar", tarOf("control", text), "data.tar", tarOf())
 	}
 	for want, b := range map[string][]byte{
-		"no ar archive":                       []byte("PK"),
-		"does not start with debian-binary":   archive("x", "y"),
-		"unknown format version":              archive("debian-binary", "3.0\n"),
-		"no control.tar or no data.tar":       archive("debian-binary", "2.0\n", "control.tar", tarOf("control", plain)),
-		"out of place":                        archive("debian-binary", "2.0\n", "data.tar", tarOf()),
-		"ends inside a member":                good[:len(good)-1500],
-		"more than 32 members":                archive(strings.Split(strings.Repeat("x\x01\x01", 40), "\x01")[:80]...),
-		"no file named control":               archive("debian-binary", "2.0\n", "control.tar", tarOf("x", plain), "data.tar", tarOf()),
-		"names the package \"../a\"":          control("Package: ../a\nVersion: 1\nArchitecture: all\n"),
-		"names the architecture \"\"":         control("Package: a\nVersion: 1\n"),
-		"version \"1/2\" has the character":   control("Package: a\nVersion: 1/2\nArchitecture: all\n"),
-		"the name \"/a\\nb\" has a control":   archive("debian-binary", "2.0\n", "control.tar", tarOf("control", plain), "data.tar", tarOf("a\nb", "")),
-		"control file is 5000000 bytes":       control(strings.Repeat("x", 5000000)),
-		"compression is none of gzip, xz and": archive("debian-binary", "2.0\n", "control.tar.bz2", "BZh91AY"),
+		"no ar archive":                                  []byte("PK"),
+		"does not start with debian-binary":              archive("x", "y"),
+		`the deb has the unknown format version "3.0\n"`: archive("debian-binary", "3.0\n"),
+		"no control.tar or no data.tar":                  archive("debian-binary", "2.0\n", "control.tar", tarOf("control", plain)),
+		`the deb has the member "data.tar" out of place`: archive("debian-binary", "2.0\n", "data.tar", tarOf()),
+		"ends inside a member, at byte":                  good[:len(good)-1500],
+		"the archive ends inside a header, at byte 30":   good[:30],
+		"the archive has a broken header at byte 8":      bytes.Replace(good, []byte("`\n"), []byte("``"), 1),
+		"more than 32 members":                           archive(strings.Split(strings.Repeat("x\x01\x01", 40), "\x01")[:80]...),
+		"control.tar: the control paragraph is empty":    control("\n"),
+		"control.tar: line 3 begins a second paragraph":  control("Package: a\n\nPackage: b\n"),
+		"no file named control":                          archive("debian-binary", "2.0\n", "control.tar", tarOf("x", plain), "data.tar", tarOf()),
+		"names the package \"../a\"":                     control("Package: ../a\nVersion: 1\nArchitecture: all\n"),
+		"names the architecture \"\"":                    control("Package: a\nVersion: 1\n"),
+		"version \"1/2\" has the character":              control("Package: a\nVersion: 1/2\nArchitecture: all\n"),
+		"the name \"/a\\nb\" has a control":              archive("debian-binary", "2.0\n", "control.tar", tarOf("control", plain), "data.tar", tarOf("a\nb", "")),
+		"control file is 5000000 bytes":                  control(strings.Repeat("x", 5000000)),
+		"compression is none of gzip, xz and":            archive("debian-binary", "2.0\n", "control.tar.bz2", "BZh91AY"),
 	} {
 		if m, err := d.Describe(context.Background(), bytes.NewReader(b), int64(len(b))); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Describe = %+v, %v; want %s", m, err, want)
@@ -83,10 +87,16 @@ func TestWriteRefusesBadFiles(t *testing.T) {
 	}
 	bad := file("/x", "x")
 	bad.Owner = "a b"
-	for _, files := range [][]formats.File{{file("x", "")}, {file("/../x", "")}, {file("/a", ""), file("/a", "")}, {file("/a", ""), file("/a/b", "")}, {bad}} {
+	for want, files := range map[string][]formats.File{
+		`path "x" is not an absolute, clean path`:            {file("x", "")},
+		`path "/../x" is not an absolute, clean path`:        {file("/../x", "")},
+		`path "/a" is there twice`:                           {file("/a", ""), file("/a", "")},
+		`path "/a/b" is below "/a", which is a file`:         {file("/a", ""), file("/a/b", "")},
+		`/x: owner "a b" is not the name of a user or group`: {bad},
+	} {
 		var b bytes.Buffer
-		if err := d.Write(context.Background(), &b, spec(), amd64, files); err == nil || b.Len() > 0 {
-			t.Errorf("%v was written, %d bytes", files, b.Len())
+		if err := d.Write(context.Background(), &b, spec(), amd64, files); err == nil || !strings.Contains(err.Error(), want) || b.Len() > 0 {
+			t.Errorf("got %v, %d bytes; want %s", err, b.Len(), want)
 		}
 	}
 }

@@ -44,7 +44,7 @@ func checkName(name string) error {
 		}
 	}
 	if name == "" || len(name) > 200 {
-		return fmt.Errorf("name %q is empty or too long", name)
+		return fmt.Errorf("name %q has %d characters; a name takes 1 to 200", name, len(name))
 	}
 	return nil
 }

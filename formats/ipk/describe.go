@@ -64,7 +64,7 @@ func eachInTar(ctx context.Context, r io.Reader, take func(string, io.Reader) er
 	}
 	defer done()
 	tr := tar.NewReader(z)
-	for range 32 {
+	for n := 0; ; n++ {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {
 			_, err := io.Copy(io.Discard, io.LimitReader(z, 1<<20))
@@ -73,6 +73,9 @@ func eachInTar(ctx context.Context, r io.Reader, take func(string, io.Reader) er
 		if err != nil {
 			return err
 		}
+		if n == 32 {
+			return errors.New("the outer archive has more than 32 members")
+		}
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
@@ -80,5 +83,4 @@ func eachInTar(ctx context.Context, r io.Reader, take func(string, io.Reader) er
 			return err
 		}
 	}
-	return errors.New("the outer archive has more than 32 members")
 }

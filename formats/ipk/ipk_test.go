@@ -1,8 +1,11 @@
 package ipk_test
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -211,14 +214,15 @@ func TestIdentifyUsesTheWordsOfOpenWrt(t *testing.T) {
 func TestIdentifyRefusesWhatOpkgCannotSay(t *testing.T) {
 	k := format(t, ipk.Options{})
 	for want, change := range map[string]func(*formats.Spec){
-		`name "a b" has the character ' '`:            func(s *formats.Spec) { s.Name = "a b" },
-		`Provides: "a = 1" has a version`:             func(s *formats.Spec) { s.Provides = []string{"a = 1"} },
-		`Replaces: "a < 1" has a version`:             func(s *formats.Spec) { s.Replaces = []string{"a < 1"} },
-		`Depends: "python3:any": name "python3:any"`:  func(s *formats.Spec) { s.Depends = []string{"python3:any"} },
-		`Conflicts: "a | b" has alternatives`:         func(s *formats.Spec) { s.Conflicts = []string{"a | b"} },
-		`field MD5sum is written`:                     func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "MD5sum", Value: "x"}} },
-		`license "a\nb" has the control character`:    func(s *formats.Spec) { s.License = "a\nb" },
-		`description "\x1b[0m" has the control chara`: func(s *formats.Spec) { s.Description = "\x1b[0m" },
+		`name "" has 0 characters; a name takes 1 to 200`:                                         func(s *formats.Spec) { s.Name = "" },
+		`name "a b" has the character ' '`:                                                        func(s *formats.Spec) { s.Name = "a b" },
+		`Provides: "a = 1" has a version, which this field can't say`:                             func(s *formats.Spec) { s.Provides = []string{"a = 1"} },
+		`Replaces: "a < 1" has a version, which this field can't say`:                             func(s *formats.Spec) { s.Replaces = []string{"a < 1"} },
+		`Depends: "python3:any": name "python3:any"`:                                              func(s *formats.Spec) { s.Depends = []string{"python3:any"} },
+		`Conflicts: "a | b" has alternatives`:                                                     func(s *formats.Spec) { s.Conflicts = []string{"a | b"} },
+		`field MD5sum is written by DistroPack`:                                                   func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "MD5sum", Value: "x"}} },
+		`license "a\nb" has the control character`:                                                func(s *formats.Spec) { s.License = "a\nb" },
+		`description line "\x1b[0m" has the control character '\x1b'; it must be a line of plain`: func(s *formats.Spec) { s.Description = "\x1b[0m" },
 	} {
 		s := spec()
 		change(s)
@@ -226,13 +230,62 @@ func TestIdentifyRefusesWhatOpkgCannotSay(t *testing.T) {
 			t.Errorf("got %v, want %s", err, want)
 		}
 	}
-	for _, o := range []ipk.Options{{Outer: "zip"}, {Extension: "deb"}, {Arch: map[string]string{"vax": "x"}}, {Arch: map[string]string{"arm64": "a/b"}}} {
-		if _, err := ipk.New(o, formats.Env{}); err == nil {
-			t.Errorf("%+v was taken", o)
+	for want, o := range map[string]ipk.Options{
+		`outer "zip" is unknown; write tar.gz or ar`:                                    {Outer: "zip"},
+		`extension "deb" is unknown; write ipk or opk`:                                  {Extension: "deb"},
+		`arch: platform "vax" is not of the form os/arch`:                               {Arch: map[string]string{"vax": "x"}},
+		`arch: "a/b" is no architecture of opkg; letters, digits and _ - . are allowed`: {Arch: map[string]string{"arm64": "a/b"}},
+	} {
+		if _, err := ipk.New(o, formats.Env{}); err == nil || err.Error() != want {
+			t.Errorf("New(%+v): %v, want %s", o, err, want)
 		}
 	}
-	if _, err := k.Identify(spec(), formats.Platform{OS: "windows", Arch: "amd64"}); err == nil {
-		t.Error("windows was taken")
+	for want, p := range map[string]formats.Platform{
+		"platform windows/amd64: an ipk is for linux only":  {OS: "windows", Arch: "amd64"},
+		"platform linux/vax: opkg has no word for this CPU": {OS: "linux", Arch: "vax"},
+	} {
+		if id, err := k.Identify(spec(), p); err == nil || err.Error() != want {
+			t.Errorf("Identify(%s) = %v, %v; want %s", p, id, err, want)
+		}
+	}
+}
+
+// outer makes an outer archive of members that are all empty.
+func outer(t *testing.T, names ...string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	w := tar.NewWriter(z)
+	for _, name := range names {
+		if err := w.WriteHeader(&tar.Header{Name: name, Typeflag: tar.TypeReg}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), z.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func TestHostilePackagesAreRefused(t *testing.T) {
+	k := format(t, ipk.Options{})
+	good := write(t, format(t, ipk.Options{Outer: "ar"}), spec(), tree()[1:3])
+	for _, c := range []struct {
+		want string
+		b    []byte
+	}{
+		{"the file is no ar archive", []byte("PK")},
+		{"the ipk has no control.tar.gz or no data.tar.gz", outer(t, "debian-binary")},
+		{"the ipk has no control.tar.gz or no data.tar.gz", []byte("!<arch>\n")},
+		{"control.tar.gz: there is no file named control", outer(t, "control.tar.gz", "data.tar.gz")},
+		{"the outer archive has more than 32 members", outer(t, strings.Fields(strings.Repeat("x ", 33))...)},
+		{"the ipk has no control.tar.gz or no data.tar.gz", outer(t, strings.Fields(strings.Repeat("x ", 32))...)},
+		{"the archive has a broken header at byte 8", bytes.Replace(good, []byte("`\n"), []byte("``"), 1)},
+		{"the archive ends inside a member, at byte", good[:len(good)-8]},
+	} {
+		if m, err := k.Describe(context.Background(), bytes.NewReader(c.b), int64(len(c.b))); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Describe = %+v, %v; want %s", m, err, c.want)
+		}
 	}
 }
 

@@ -31,10 +31,10 @@ func describe(r io.ReaderAt, size int64) (*formats.Meta, error) {
 		if err != nil && err != io.EOF {
 			return nil, err
 		}
-		return nil, fmt.Errorf("is %d bytes long, shorter than the lead of an rpm package", n)
+		return nil, fmt.Errorf("the file is %d bytes long, shorter than the lead of an rpm package", n)
 	}
 	if string(start[:4]) != leadMagic {
-		return nil, fmt.Errorf("starts with % x, which is no rpm package", start[:4])
+		return nil, fmt.Errorf("the file starts with % x, which is no rpm package", start[:4])
 	}
 	if start[4] < 3 || start[4] > 4 {
 		return nil, fmt.Errorf("rpm package of format %d; formats 3 and 4 are read", start[4])
@@ -84,7 +84,7 @@ func newMeta(sig, h *index, start, end int64) (*formats.Meta, error) {
 	}
 	for _, t := range []struct{ what, text string }{{"name", m.Name}, {"version", v.version}, {"release", v.release}, {"architecture", m.Arch}} {
 		if t.text == "" || hasControl(t.text) || strings.Contains(t.text, "/") {
-			return nil, fmt.Errorf("package has the %s %q", t.what, t.text)
+			return nil, fmt.Errorf("the package's %s %q is empty or has a slash or a control character", t.what, t.text)
 		}
 	}
 	// rpm itself tells source packages by the lack of this tag.
@@ -158,7 +158,7 @@ func joinPaths(h *index) ([]string, error) {
 	total := 0
 	for i, name := range names {
 		if at[i] >= uint64(len(dirs)) {
-			return nil, fmt.Errorf("file %q is in directory %d of %d", name, at[i], len(dirs))
+			return nil, fmt.Errorf("file %q is in the directory with number %d, but there are only %d", name, at[i], len(dirs))
 		}
 		dir := dirs[at[i]]
 		if total += len(dir) + len(name) + 1; total > maxPaths {

@@ -279,36 +279,116 @@ func TestDamagedPackagesAreRefused(t *testing.T) {
 	if _, err := describe(bytes.NewReader(b[:end]), end); err != nil {
 		t.Errorf("without its payload: %v", err)
 	}
-	for _, n := range []int64{0, 50, 96, 100, start, start + 20, end - 1} {
-		if m, err := describe(bytes.NewReader(b[:n]), n); err == nil {
-			t.Errorf("%d of %d bytes gave %+v", n, len(b), m)
+	beyond := fmt.Sprintf("main header: header of %d bytes reaches beyond the end of the file", end-start)
+	for n, want := range map[int64]string{
+		0:          "the file is 0 bytes long, shorter than the lead of an rpm package",
+		50:         "the file is 50 bytes long, shorter than the lead of an rpm package",
+		96:         "signature header: the file ends at byte 96, where a header should be",
+		start:      fmt.Sprintf("main header: the file ends at byte %d, where a header should be", start),
+		start + 20: beyond,
+		end - 1:    beyond,
+	} {
+		if m, err := describe(bytes.NewReader(b[:n]), n); err == nil || err.Error() != want {
+			t.Errorf("%d of %d bytes gave %+v, %v; want %s", n, len(b), m, err, want)
 		}
 	}
-	for at := start; at < end; at += 97 {
+	flips := map[int64]string{
+		0:          "the file starts with fd ab ee db, which is no rpm package",
+		4:          "rpm package of format 19; formats 3 and 4 are read",
+		leadSize:   "signature header: header starts with 9e ad e8 01, not with its magic",
+		start:      "main header: header starts with 9e ad e8 01, not with its magic",
+		start + 9:  "main header: header has 10486", // and two digits
+		start + 12: "main header: header is 26843",
+	}
+	for at := start + 97; at < end; at += 97 {
+		flips[at] = "main header is damaged: its SHA-256 is "
+	}
+	for at, want := range flips {
 		bad := bytes.Clone(b[:end])
 		bad[at] ^= 0x10
-		if _, err := describe(bytes.NewReader(bad), end); err == nil {
-			t.Errorf("a flip at byte %d of the header was not noticed", at-start)
+		if _, err := describe(bytes.NewReader(bad), end); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("a flip at byte %d: %v, want %s", at, err, want)
+		}
+	}
+}
+
+// plainHeader is the least a main header says.
+func plainHeader(name string) *header {
+	h := &header{}
+	h.string(tagName, name)
+	h.string(tagVersion, "1")
+	h.string(tagRelease, "1")
+	h.string(tagArch, "noarch")
+	h.string(tagSourceRPM, "x.src.rpm")
+	return h
+}
+
+func TestHeadersThatContradictThemselvesAreRefused(t *testing.T) {
+	for want, change := range map[string]func(h *header){
+		"header has 1 file names, but 2 directory numbers": func(h *header) {
+			h.strings(tagBaseNames, "a")
+			h.int32s(tagDirIndexes, 0, 0)
+		},
+		`file "a" is in the directory with number 7, but there are only 2`: func(h *header) {
+			h.strings(tagBaseNames, "a")
+			h.strings(tagDirNames, "/", "/b/")
+			h.int32s(tagDirIndexes, 7)
+		},
+		"header has 1 paths, but 2 modes and 0 flags": func(h *header) {
+			h.strings(tagOldFilenames, "/a")
+			h.int32s(tagFileModes, 0, 0)
+		},
+		"header has 1 provides, but 2 flags and 0 versions": func(h *header) {
+			h.strings(tagProvideName, "a")
+			h.int32s(tagProvideFlags, 0, 0)
+		},
+		`provides: "a\tb " has a tab or a line break`: func(h *header) { h.strings(tagProvideName, "a\tb") },
+		"header has 1 changelog times, but 0 authors and 2 texts": func(h *header) {
+			h.int32s(tagChangelogTime, 0)
+			h.strings(tagChangelogText, "a", "b")
+		},
+		"tag 1011 is of kind 4, not text":                 func(h *header) { h.int32s(tagVendor, 1) },
+		"tag 1006 is of kind 6, not numbers":              func(h *header) { h.string(tagBuildTime, "x") },
+		"tag 1011: 500 values at offset 6 do not fit in ": func(h *header) { h.add(tagVendor, kindStringArray, 500, []byte{0}) },
+		"tag 5056: text 10 of 17 has no end":              func(h *header) { h.add(tagEnhanceVersion, kindStringArray, 17, []byte("x")) },
+		"tag 5057: 10 numbers do not fit in the header":   func(h *header) { h.add(tagEnhanceFlags, kindInt32, 10, make([]byte, 4)) },
+	} {
+		h := plainHeader("x")
+		change(h)
+		if err := describeHeader(t, h); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	for _, name := range []string{"", "../x", "a\nb"} {
+		want := fmt.Sprintf("the package's name %q is empty or has a slash or a control character", name)
+		if err := describeHeader(t, plainHeader(name)); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+func TestHeadersThatNoRpmReadsAreNotWritten(t *testing.T) {
+	for want, h := range map[string]*header{
+		"the header would be 67108928 bytes, rpm packages are read up to 67108864; leave out files": {values: []value{{tagName, kindBin, maxHeader, make([]byte, maxHeader)}}},
+		`text "a\x00b" has a zero byte`: plainHeader("a\x00b"),
+	} {
+		if _, err := h.bytes(tagHeaderImmutable); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }
 
 func TestHostileHeadersTakeLittleMemory(t *testing.T) {
 	// A million files in one directory of a megabyte.
-	h := &header{}
-	h.string(tagName, "x")
-	h.string(tagVersion, "1")
-	h.string(tagRelease, "1")
-	h.string(tagArch, "noarch")
-	h.string(tagSourceRPM, "x.src.rpm")
+	h := plainHeader("x")
 	h.strings(tagDirNames, "/"+strings.Repeat("a", 1<<20)+"/")
 	h.strings(tagBaseNames, make([]string, 1<<20)...)
 	h.int32s(tagDirIndexes, make([]uint32, 1<<20)...)
-	if err := describeHeader(t, h); err == nil || !strings.Contains(err.Error(), "paths take more") {
+	if err := describeHeader(t, h); err == nil || !strings.Contains(err.Error(), "paths take more than 67108864 bytes") {
 		t.Errorf("got %v", err)
 	}
 	h.strings(tagProvideName, make([]string, maxValues+1)...)
-	if err := describeHeader(t, h); err == nil || !strings.Contains(err.Error(), "read at most") {
+	if err := describeHeader(t, h); err == nil || !strings.Contains(err.Error(), "tag 1047 has 4194305 values; 4194304 are read at most") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -396,10 +476,7 @@ func FuzzHeaderReadsBack(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		x, err := parseIndex(raw)
-		if err != nil {
-			t.Fatal(err)
-		}
+		x := parseIndex(raw)
 		gotA, errA := x.strings(tagBaseNames)
 		gotB, errB := x.string(tagName)
 		gotN, errN := x.ints(tagFileFlags)

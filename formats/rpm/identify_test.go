@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -46,33 +47,37 @@ func TestIdentifyNamesThePackage(t *testing.T) {
 func TestIdentifyRefusesWhatRpmCannotCarry(t *testing.T) {
 	f := newTestFormat(t, Options{}, nil)
 	for want, change := range map[string]func(*formats.Spec){
-		"rpm takes letters":       func(s *formats.Spec) { s.Name = "hello world" },
-		`name ""`:                 func(s *formats.Spec) { s.Name = "" },
-		`name "-x"`:               func(s *formats.Spec) { s.Name = "-x" },
-		`name "a/b"`:              func(s *formats.Spec) { s.Name = "a/b" },
-		`name "a..b"`:             func(s *formats.Spec) { s.Name = "a..b" },
-		"255":                     func(s *formats.Spec) { s.Name = strings.Repeat("a", 250) },
-		"start with a digit":      func(s *formats.Spec) { s.Version = "v1" },
-		`release "1-2"`:           func(s *formats.Spec) { s.Release = "1-2" },
-		`epoch "one"`:             func(s *formats.Spec) { s.Epoch = "one" },
-		"1970 to 2106":            func(s *formats.Spec) { s.Time = time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC) },
-		"summary":                 func(s *formats.Spec) { s.Summary = "a\nb" },
-		"homepage":                func(s *formats.Spec) { s.Homepage = "a\x1bb" },
-		"not UTF-8":               func(s *formats.Spec) { s.Description = "a\xff" },
-		"description":             func(s *formats.Spec) { s.Description = "a\x00" },
-		"source":                  func(s *formats.Spec) { s.Source = "a b" },
-		"depends":                 func(s *formats.Spec) { s.Depends = []string{"a [amd64]"} },
-		"provides":                func(s *formats.Spec) { s.Provides = []string{"a | b"} },
-		"replaces":                func(s *formats.Spec) { s.Replaces = []string{"(a or b)"} },
-		`"if" makes no sense`:     func(s *formats.Spec) { s.Conflicts = []string{"(a if b)"} },
-		`field "Filename"`:        func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Filename", Value: "x"}} },
-		`field "Size"`:            func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Size", Value: "1"}} },
-		`field "Name"`:            func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Name", Value: "x"}} },
-		"there twice":             func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "VCS", Value: "x"}, {Key: "VCS", Value: "y"}} },
-		"field BugURL":            func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "BugURL", Value: "x\ny"}} },
-		"changelog author":        func(s *formats.Spec) { s.Changelog = []formats.Change{{Maintainer: "a\nb"}} },
-		"changelog of 1":          func(s *formats.Spec) { s.Changelog = []formats.Change{{Version: "1", Lines: []string{"a\x00"}}} },
-		"is not the name of a un": func(s *formats.Spec) { s.Services = []formats.Service{{Unit: "x"}} },
+		"rpm takes letters": func(s *formats.Spec) { s.Name = "hello world" },
+		`name ""`:           func(s *formats.Spec) { s.Name = "" },
+		`name "-x"`:         func(s *formats.Spec) { s.Name = "-x" },
+		`name "a/b"`:        func(s *formats.Spec) { s.Name = "a/b" },
+		`name "a..b"`:       func(s *formats.Spec) { s.Name = "a..b" },
+		`-3.x86_64.rpm" is 282 bytes long; file systems take 255`: func(s *formats.Spec) { s.Name = strings.Repeat("a", 250) },
+		"start with a digit": func(s *formats.Spec) { s.Version = "v1" },
+		`version "1..2" has two dots in a row, which rpm refuses`: func(s *formats.Spec) { s.Version = "1..2" },
+		`release "1-2"`: func(s *formats.Spec) { s.Release = "1-2" },
+		`epoch "one"`:   func(s *formats.Spec) { s.Epoch = "one" },
+		"1970 to 2106":  func(s *formats.Spec) { s.Time = time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC) },
+		`summary "a\nb" has a control character; it must be one line`:                                                func(s *formats.Spec) { s.Summary = "a\nb" },
+		`homepage "a\x1bb" has a control character; it must`:                                                         func(s *formats.Spec) { s.Homepage = "a\x1bb" },
+		`description "a\xff" is not UTF-8`:                                                                           func(s *formats.Spec) { s.Description = "a\xff" },
+		`description "a\x00" has a control character`:                                                                func(s *formats.Spec) { s.Description = "a\x00" },
+		`source: name "a b": rpm takes letters`:                                                                      func(s *formats.Spec) { s.Source = "a b" },
+		`depends: relation "a [amd64]" is not of the form name, name >= version or (a or b)`:                         func(s *formats.Spec) { s.Depends = []string{"a [amd64]"} },
+		`provides: "a | b": rpm takes alternatives and other rich relations only in depends, predepends, conflicts,`: func(s *formats.Spec) { s.Provides = []string{"a | b"} },
+		`replaces: "(a or b)": rpm takes alternatives`:                                                               func(s *formats.Spec) { s.Replaces = []string{"(a or b)"} },
+		`conflicts: relation "(a if b)": "if" makes no sense where one of several suffices; use "and"`:               func(s *formats.Spec) { s.Conflicts = []string{"(a if b)"} },
+		`field "Filename" can't be set in an rpm package; Distribution, DistURL, DistTag, BugURL,`:                   func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Filename", Value: "x"}} },
+		`field "Size"`:     func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Size", Value: "1"}} },
+		`field "Name"`:     func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "Name", Value: "x"}} },
+		"there twice":      func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "VCS", Value: "x"}, {Key: "VCS", Value: "y"}} },
+		"field BugURL":     func(s *formats.Spec) { s.Fields = []formats.Field{{Key: "BugURL", Value: "x\ny"}} },
+		"changelog author": func(s *formats.Spec) { s.Changelog = []formats.Change{{Maintainer: "a\nb"}} },
+		"changelog of 0.9: time 1960-01-01T12:00:00Z is outside of what rpm can carry": func(s *formats.Spec) {
+			s.Changelog = []formats.Change{{Version: "0.9", Time: time.Date(1960, 1, 1, 0, 0, 0, 0, time.UTC)}}
+		},
+		`changelog of 1 "a\x00" has a control character`: func(s *formats.Spec) { s.Changelog = []formats.Change{{Version: "1", Lines: []string{"a\x00"}}} },
+		`service "x" is not the name of a unit`:          func(s *formats.Spec) { s.Services = []formats.Service{{Unit: "x"}} },
 	} {
 		spec := helloSpec()
 		change(spec)
@@ -80,32 +85,40 @@ func TestIdentifyRefusesWhatRpmCannotCarry(t *testing.T) {
 			t.Errorf("Identify = %+v, %v; want an error with %q", id, err, want)
 		}
 	}
-	for _, p := range []formats.Platform{{OS: "darwin", Arch: "amd64"}, {OS: "linux", Arch: "mips"}, {OS: "linux", Arch: "arm"}, {}} {
-		if id, err := f.Identify(helloSpec(), p); err == nil {
-			t.Errorf("platform %s gave %+v", p, id)
+	for want, p := range map[string]formats.Platform{
+		"platform darwin/amd64: rpm packages are for linux":       {OS: "darwin", Arch: "amd64"},
+		`platform linux/mips: rpm has no word for the CPU "mips"`: {OS: "linux", Arch: "mips"},
+		`platform linux/arm: rpm has no word for the CPU "arm"`:   {OS: "linux", Arch: "arm"},
+	} {
+		if id, err := f.Identify(helloSpec(), p); err == nil || err.Error() != want {
+			t.Errorf("platform %s gave %+v, %v; want %s", p, id, err, want)
 		}
 	}
 }
 
 func TestOptionsThatAreUnknownAreRefused(t *testing.T) {
-	for _, o := range []Options{{Compression: "lzma"}, {Group: "a\nb"}} {
-		if _, err := Kind().New(options(o), formats.Env{}); err == nil {
-			t.Errorf("%+v was taken", o)
+	for want, o := range map[string]Options{
+		`compression "lzma" is not zstd, gzip or none`:              {Compression: "lzma"},
+		`group "a\nb" has a control character; it must be one line`: {Group: "a\nb"},
+		`engine "other": distropack and nfpm are known`:             {Engine: "other"},
+	} {
+		if _, err := Kind().New(options(o), formats.Env{}); err == nil || err.Error() != want {
+			t.Errorf("%+v: %v, want %s", o, err, want)
 		}
 	}
 }
 
 func TestWriteRefusesFilesRpmCannotCarry(t *testing.T) {
 	f := newTestFormat(t, Options{}, nil)
-	for _, bad := range []formats.File{
-		{Path: "relative", Type: formats.Dir},
-		{Path: "/x", Type: formats.Regular},
-		{Path: "/x", Type: formats.Symlink, Target: "a\x00b"},
-		{Path: "/x", Type: formats.Dir, Owner: "a\nb"},
-		{Path: "/" + strings.Repeat("a/", 2100) + "b", Type: formats.Dir},
+	for want, bad := range map[string]formats.File{
+		`path "relative" is not an absolute, clean path`: {Path: "relative", Type: formats.Dir},
+		`file "/x" has no content`:                       {Path: "/x", Type: formats.Regular},
+		`file "/x": "a\x00b" has a control character`:    {Path: "/x", Type: formats.Symlink, Target: "a\x00b"},
+		`file "/x": "a\nb" has a control character`:      {Path: "/x", Type: formats.Dir, Owner: "a\nb"},
+		`a/a/a"… is 4202 bytes long; rpm takes 4095`:     {Path: "/" + strings.Repeat("a/", 2100) + "b", Type: formats.Dir},
 	} {
-		if err := f.Write(t.Context(), &bytes.Buffer{}, helloSpec(), amd64, []formats.File{bad}); err == nil {
-			t.Errorf("%+v was taken", bad)
+		if err := f.Write(t.Context(), &bytes.Buffer{}, helloSpec(), amd64, []formats.File{bad}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }
@@ -183,10 +196,26 @@ func (s short) Ref() formats.Ref {
 func TestContentThatChangedIsRefused(t *testing.T) {
 	f := newTestFormat(t, Options{}, nil)
 	for _, n := range []int{0, 10, pack.Large - 1, pack.Large + 1} {
-		files := []formats.File{{Path: "/x", Type: formats.Regular, Content: short{formats.Bytes(noise(n))}}}
-		if err := f.Write(t.Context(), &bytes.Buffer{}, helloSpec(), amd64, files); err == nil {
-			t.Errorf("content of %d bytes that was to be %d was taken", n, n+1)
+		want := fmt.Sprintf("/x: content is no longer %d bytes long", n+1)
+		if n+1 >= pack.Large {
+			want = fmt.Sprintf("/x: content is %d bytes, was to be %d", n, n+1)
 		}
+		files := []formats.File{{Path: "/x", Type: formats.Regular, Content: short{formats.Bytes(noise(n))}}}
+		if err := f.Write(t.Context(), &bytes.Buffer{}, helloSpec(), amd64, files); err == nil || err.Error() != want {
+			t.Errorf("content of %d bytes: %v, want %s", n, err, want)
+		}
+	}
+	// What was compressed for another package already is read for the checksum alone.
+	shared, err := Kind().New(options{}, formats.Env{Scratch: formats.NewScratch(t.TempDir())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := noise(pack.Large + 1)
+	for _, b := range []formats.Blob{formats.Bytes(whole), formats.Parts(formats.Bytes(whole).Ref(), [][]byte{whole[1:]})} {
+		err = shared.Write(t.Context(), &bytes.Buffer{}, helloSpec(), amd64, []formats.File{{Path: "/x", Type: formats.Regular, Content: b}})
+	}
+	if want := fmt.Sprintf("/x: content is %d bytes, was to be %d", pack.Large, pack.Large+1); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

@@ -19,7 +19,7 @@ type index struct {
 func readIndex(r io.ReaderAt, off, size int64) (h *index, raw []byte, err error) {
 	var intro [introSize]byte
 	if size-off < int64(len(intro)) {
-		return nil, nil, fmt.Errorf("ends at byte %d, where a header should be", size)
+		return nil, nil, fmt.Errorf("the file ends at byte %d, where a header should be", size)
 	}
 	if _, err := r.ReadAt(intro[:], off); err != nil && err != io.EOF {
 		return nil, nil, err
@@ -32,11 +32,11 @@ func readIndex(r io.ReaderAt, off, size int64) (h *index, raw []byte, err error)
 		return nil, nil, fmt.Errorf("header of %d bytes reaches beyond the end of the file", n)
 	}
 	raw = make([]byte, n)
-	if k, err := r.ReadAt(raw, off); k < n {
+	copy(raw, intro[:]) // read once: a file that changes meanwhile can't contradict itself
+	if k, err := r.ReadAt(raw[introSize:], off+introSize); k < n-introSize {
 		return nil, nil, err
 	}
-	h, err = parseIndex(raw)
-	return h, raw, err
+	return parseIndex(raw), raw, nil
 }
 
 // indexSize reads the length of a header from its first bytes.
@@ -55,20 +55,10 @@ func indexSize(intro []byte) (int, error) {
 	return int(n), nil
 }
 
-// parseIndex takes over raw.
-func parseIndex(raw []byte) (*index, error) {
-	if len(raw) < introSize {
-		return nil, fmt.Errorf("header is only %d bytes long", len(raw))
-	}
-	n, err := indexSize(raw)
-	if err != nil {
-		return nil, err
-	}
-	if n != len(raw) {
-		return nil, fmt.Errorf("header says it is %d bytes long, but is %d", n, len(raw))
-	}
+// parseIndex takes over raw, which is as long as indexSize says.
+func parseIndex(raw []byte) *index {
 	split := introSize + int(binary.BigEndian.Uint32(raw[8:]))*entrySize
-	return &index{raw[introSize:split], raw[split:]}, nil
+	return &index{raw[introSize:split], raw[split:]}
 }
 
 // find returns the first value of a tag; ok is false if there is none.

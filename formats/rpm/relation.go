@@ -31,7 +31,7 @@ func (set *relationSet) add(s string, extra uint32) error {
 		return fmt.Errorf("%s: %w", set.word, err)
 	}
 	if strings.HasPrefix(r.name, "(") && !set.rich {
-		return fmt.Errorf("%s: %q: rpm takes alternatives and other rich relations only in requires, conflicts, recommends, suggests, supplements and enhances", set.word, s)
+		return fmt.Errorf("%s: %q: rpm takes alternatives and other rich relations only in depends, predepends, conflicts, recommends, suggests and the fields Supplements and Enhances", set.word, s)
 	}
 	r.flags |= extra
 	set.list = append(set.list, r)

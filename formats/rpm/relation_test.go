@@ -30,12 +30,18 @@ func TestRelationsAreReadInBothSpellings(t *testing.T) {
 			t.Errorf("parseRelation(%q) = %+v, %v; want %+v", in, got, err, want)
 		}
 	}
-	for _, in := range []string{
-		"", "a b", "a [amd64]", "a, b", "a >= ", "a >= 1 2", "a ~ 1", "a | ", "a | b c", "-a", "a\nb", "a(b", "a)b", "a:any = 1-2-3 ",
-		"a = 1/2", "a = 1-", "(a or b", "a >= 1.0 | (b)", "{a}", "$a", "a = %{version}", "%{name}", "a || b",
+	const form, start, version = " is not of the form name, name >= version or (a or b)", " does not start with a letter, a digit, _ or /", " is not of the form [epoch:]version[-release]"
+	for in, want := range map[string]string{
+		"": `relation ""` + form, "a b": `relation "a b"` + form, "a [amd64]": `relation "a [amd64]"` + form, "a, b": form, "a >= ": form, "a >= 1 2": form,
+		"a | b c": form, "a >= 1.0 | (b)": form, "a | ": `relation "a |"` + form,
+		"a ~ 1": `relation "a ~ 1": unknown comparison "~"; rpm knows < <= = >= >`, "a || b": `unknown comparison "||"; rpm knows`,
+		"-a": `relation "-a": name "-a"` + start, "{a}": start, "$a": start, "%{name}": start, "a\nb": `name "a\nb" has the character '\n'`,
+		"a(b": `relation "a(b": name "a(b" has a ( too many`, "a)b": `relation "a)b": name "a)b" has a ) too many`,
+		"a:any = 1-2-3 ": `version "1-2-3"` + version, "a = 1/2": `version "1/2"` + version, "a = 1-": `version "1-"` + version, "a = %{version}": version,
+		"(a or b": `relation "(a or b": a closing parenthesis is missing`,
 	} {
-		if got, err := parseRelation(in, false); err == nil {
-			t.Errorf("parseRelation(%q) = %+v, want an error", in, got)
+		if got, err := parseRelation(in, false); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("parseRelation(%q) = %+v, %v; want %s", in, got, err, want)
 		}
 	}
 }
@@ -70,9 +76,21 @@ func TestRichRelationsAreCheckedAsRpmDoes(t *testing.T) {
 			}
 		}
 	}
-	for _, s := range []string{strings.Repeat("(a or ", 1000) + "b" + strings.Repeat(")", 1000), "(a or b) c", "(a\tor b)"} {
-		if err := checkRich(s, false); err == nil {
-			t.Errorf("checkRich(%.20q…) took it", s)
+	for s, want := range map[string]string{
+		strings.Repeat("(a or ", 1000) + "b" + strings.Repeat(")", 1000): "parentheses nest more than 16 deep",
+		"(a or b) c":             "\"c\" follows the closing parenthesis",
+		"(a\tor b)":              `name "a\tor" has the character '\t'`,
+		"(a or b":                "a closing parenthesis is missing",
+		"(a xor b)":              `"xor" is no operator; rpm knows and, or, if, else, unless, with, without`,
+		"(a or b and c)":         `"and" after "or" needs parentheses of its own`,
+		"(a else b)":             `"else" does not follow "if" or "unless"`,
+		"(a if b else c else d)": `"else" does not follow "if" or "unless"`,
+		"((a and b) with c)":     `"and" can't stand below "with"`,
+		"((a if b) or c)":        `"if" makes no sense where one of several suffices; use "and"`,
+		"((a unless b) and c)":   `"unless" makes no sense where all must hold; use "or"`,
+	} {
+		if err := checkRich(s, false); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("checkRich(%.40q…) = %v, want %s", s, err, want)
 		}
 	}
 }

@@ -37,20 +37,20 @@ func scriptlets(spec *formats.Spec) ([]scriptlet, error) {
 	}
 	pre, err := onInstall(spec.Scripts.PreInstall, spec.Scripts.PreUpgrade, "", "")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%%pre: %w", err)
 	}
 	install, upgrade, stop, reload := serviceCommands(spec.Services)
 	post, err := onInstall(spec.Scripts.PostInstall, spec.Scripts.PostUpgrade, install, upgrade)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%%post: %w", err)
 	}
 	preun, err := onRemove(spec.Scripts.PreRemove, stop)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%%preun: %w", err)
 	}
 	postun, err := onRemove(spec.Scripts.PostRemove, reload)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%%postun: %w", err)
 	}
 	post.critical = spec.Scripts.PostInstall != "" || spec.Scripts.PostUpgrade != ""
 	pre.tag, pre.prog, pre.sense = tagPreIn, tagPreInProg, senseScriptPre

@@ -183,17 +183,27 @@ func TestScriptsAreCleanPOSIX(t *testing.T) {
 }
 
 func TestBadScriptsAreRefused(t *testing.T) {
-	for _, body := range []string{"#!/bin/sh\r\ntrue\r\n", "#!python\n", "#!\n", "a\x00b"} {
-		if _, err := scriptlets(&formats.Spec{Scripts: formats.Scripts{PreInstall: body}}); err == nil {
-			t.Errorf("script %q was taken", body)
-		}
-		if _, err := scriptlets(&formats.Spec{Scripts: formats.Scripts{PreRemove: body}}); err == nil {
-			t.Errorf("script %q was taken", body)
+	for body, want := range map[string]string{
+		"#!/bin/sh\r\ntrue\r\n": `script's line "#!/bin/sh\r" ends in a carriage return; save it with unix line ends`,
+		"#!python\n":            `script's line "#!python" names no interpreter by an absolute path`,
+		"#!\n":                  `script's line "#!" names no interpreter by an absolute path`,
+		"a\x00b":                "script has a zero byte; it must be text",
+	} {
+		for script, s := range map[string]formats.Scripts{
+			"%pre: ": {PreInstall: body}, "%post: ": {PostUpgrade: body}, "%preun: ": {PreRemove: body}, "%postun: ": {PostRemove: body},
+		} {
+			if _, err := scriptlets(&formats.Spec{Scripts: s}); err == nil || err.Error() != script+want {
+				t.Errorf("got %v, want %s%s", err, script, want)
+			}
 		}
 	}
-	for _, unit := range []string{"", "hello", "a b.service", "../a.service", "a';b.service", "-a.service"} {
-		if _, err := scriptlets(&formats.Spec{Services: []formats.Service{{Unit: unit}}}); err == nil {
-			t.Errorf("service %q was taken", unit)
+	for unit, want := range map[string]string{
+		"": `service "" is not the name of a unit, such as hello.service`, "hello": `service "hello" is not the name of a unit`,
+		"a b.service": `service "a b.service" has the character ' '`, "../a.service": `service "../a.service" `,
+		"a';b.service": `service "a';b.service" has the character '\''`, "-a.service": `service "-a.service" `,
+	} {
+		if _, err := scriptlets(&formats.Spec{Services: []formats.Service{{Unit: unit}}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 }

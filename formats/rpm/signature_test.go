@@ -121,11 +121,28 @@ func TestSignaturesSatisfyTheStrictestLevel(t *testing.T) {
 	}
 }
 
+// fixedKeys has one signer for everything.
+type fixedKeys formats.Signer
+
+func (k fixedKeys) Signer(string, formats.Scheme) (formats.Signer, error) {
+	return formats.Signer(k), nil
+}
+
+func (k fixedKeys) Public(string, formats.Scheme) (*formats.PublicKey, error) {
+	return nil, errors.New("not needed here")
+}
+
 func TestOutputOfNoSignerIsRefused(t *testing.T) {
 	for _, sig := range []string{"", "x", "-----BEGIN PGP SIGNATURE-----", "\x88\x03\x03\x00\x01", "\xc2", "\xc2\xff\x00", "\x8b\x04\x00\x01", "\x89"} {
-		if _, err := isRSA([]byte(sig)); err == nil {
-			t.Errorf("signature %q was taken", sig)
+		f := newTestFormat(t, Options{}, fixedKeys(func(context.Context, io.Reader) ([]byte, error) { return []byte(sig), nil }))
+		err := f.Write(t.Context(), &bytes.Buffer{}, helloSpec(), amd64, nil)
+		if err == nil || err.Error() != "the signer's output is not a binary OpenPGP signature of version 4 or newer" {
+			t.Errorf("signature %q: %v", sig, err)
 		}
+	}
+	f := newTestFormat(t, Options{}, fixedKeys(func(context.Context, io.Reader) ([]byte, error) { return nil, errors.New("no agent") }))
+	if err := f.Write(t.Context(), &bytes.Buffer{}, helloSpec(), amd64, nil); err == nil || err.Error() != "sign header: no agent" {
+		t.Errorf("got %v", err)
 	}
 	for sig, want := range map[string]bool{"\x88\x03\x04\x00\x01": true, "\xc2\x03\x04\x00\x16": false, "\x89\x00\x03\x04\x00\x01": true, "\xc2\xc0\x00\x04\x00\x1b": false, "\xc2\xff\x00\x00\x00\x03\x06\x00\x01": true} {
 		if got, err := isRSA([]byte(sig)); err != nil || got != want {
@@ -135,7 +152,7 @@ func TestOutputOfNoSignerIsRefused(t *testing.T) {
 }
 
 func TestKeysThatAreMissingAreToldWhenTheFormatIsMade(t *testing.T) {
-	if _, err := Kind().New(formats.NoSection, formats.Env{Key: "main"}); err == nil || !strings.Contains(err.Error(), `"main"`) {
+	if _, err := Kind().New(formats.NoSection, formats.Env{Key: "main"}); err == nil || err.Error() != `key "main": there are no keys to sign with` {
 		t.Errorf("got %v", err)
 	}
 }

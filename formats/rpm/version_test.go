@@ -27,12 +27,16 @@ func TestVersionIsLegalAndKeepsItsParts(t *testing.T) {
 			t.Errorf("Version(%q, %q, %q) = %q, %v; want %q", c.version, c.release, c.epoch, got, err, c.want)
 		}
 	}
-	for _, c := range []struct{ version, release, epoch string }{
-		{"", "", ""}, {"v1", "", ""}, {"1 2", "", ""}, {"1..2", "", ""}, {"1:2", "", ""}, {"1", "1-2", ""}, {"1", "a b", ""},
-		{"1", "1..2", ""}, {"1", "", "x"}, {"1", "", "-1"}, {"1", "", "4294967296"}, {"1\n", "", ""},
+	const dots, number = "rpm takes letters, digits and . _ + ~ ^, without two dots in a row", " is not a number from 0 to 4294967295"
+	for _, c := range []struct{ version, release, epoch, want string }{
+		{"", "", "", "the version is empty"}, {"v1", "", "", `version "v1" does not start with a digit`},
+		{"1 2", "", "", `version "1 2" has the character ' '`}, {"1:2", "", "", `version "1:2" has the character ':'`},
+		{"1\n", "", "", `version "1\n" has the character '\n'`}, {"1..2", "", "", `version "1..2" has two dots in a row, which rpm refuses`},
+		{"1", "1-2", "", `release "1-2": ` + dots}, {"1", "a b", "", `release "a b": ` + dots}, {"1", "1..2", "", `release "1..2": ` + dots},
+		{"1", "", "x", `epoch "x"` + number}, {"1", "", "-1", `epoch "-1"` + number}, {"1", "", "4294967296", `epoch "4294967296"` + number},
 	} {
-		if got, err := Version(&formats.Spec{Version: c.version, Release: c.release, Epoch: c.epoch}); err == nil {
-			t.Errorf("Version(%q, %q, %q) = %q, want an error", c.version, c.release, c.epoch, got)
+		if got, err := Version(&formats.Spec{Version: c.version, Release: c.release, Epoch: c.epoch}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Version(%q, %q, %q) = %q, %v; want %s", c.version, c.release, c.epoch, got, err, c.want)
 		}
 	}
 }

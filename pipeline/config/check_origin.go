@@ -126,10 +126,14 @@ func (c *checker) sources() {
 	}
 }
 
-var brace = regexp.MustCompile(`\{([A-Za-z_.-]*)\}`)
+var brace = regexp.MustCompile(`\{([^{}]*)\}`)
 
-// braces refuses variables that a source does not have. {a,b} is a pattern.
+// braces refuses variables that a source does not have.
 func (c *checker) braces(n *node) {
+	if strings.Contains(brace.ReplaceAllString(n.text, ""), "{") {
+		c.fail(n, "such as {os}", "%s has a { without }", n.shown())
+		return
+	}
 	for _, m := range brace.FindAllStringSubmatch(n.text, -1) {
 		if !slices.Contains(sourceVariables, m[1]) {
 			if len(n.vars) > 0 {

@@ -188,7 +188,7 @@ func (c *checker) slotPath(n *node) {
 	case !slices.Contains(names, slot):
 		c.fail(n, suggest(slot, names), "no source is named %q", clip(slot))
 	case rest == "":
-		c.fail(n, "such as "+slot+":hello, or "+slot+":* for all of it", "%s names no file of the source", n.shown())
+		c.fail(n, "such as "+slot+":hello, or "+slot+":* for all of its files", "%s names no file of the source", n.shown())
 	default:
 		c.projectPath(n, rest)
 	}

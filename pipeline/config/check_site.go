@@ -103,9 +103,6 @@ func (c *checker) place(s *Site, n *node) {
 	if large == nil || large.kind != mapping {
 		return
 	}
-	if s.Large.Over < 0 {
-		c.fail(large.get("over"), "such as 95MB", "%s is not a size", large.get("over").shown())
-	}
 	if s.Large.To == "release" && c.root.get("github") == nil {
 		c.fail(large.get("to"), "add github: with the repository whose releases hold them", "there is no release")
 	}

@@ -99,8 +99,8 @@ func TestAbsentSectionLeavesValuesAlone(t *testing.T) {
 	if err := absent.Decode(&v); err != nil || v.Level != 7 {
 		t.Errorf("%+v, %v", v, err)
 	}
-	if err := absent.Decode(v); err == nil {
-		t.Error("decoding into a value that is no pointer was accepted")
+	if err := absent.Decode(v); err == nil || !strings.Contains(err.Error(), "section: can't decode into config_test.debOptions, a pointer is wanted") {
+		t.Errorf("decoding into a value that is no pointer: %v", err)
 	}
 }
 
@@ -170,12 +170,13 @@ func TestHostileFilesAreRefusedQuickly(t *testing.T) {
 		"nested flow":    {strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "nested more than 64"},
 		"deep blocks":    {strings.Repeat("- ", 60_000), ""},
 		"long line":      {"a: " + strings.Repeat("x ", 60_000), "unknown key"},
-		"empty entries":  {"packages: [" + strings.Repeat("~,", 19_000) + "]", "the entry is empty"},
+		"empty entries":  {"packages: [" + strings.Repeat("~,", 19_000) + "]", "and at least 900 more mistakes from here on"},
+		"many entries":   {"packages: [" + strings.Repeat("~,", 300) + "]", "and 202 more mistakes from here on"},
 		"many variables": {"title: " + strings.Repeat("${A}", 30_000), "not defined"},
 		"many anchors":   {strings.Repeat("- &a a\n", 18_000), ""},
 		"comments":       {strings.Repeat("#\n", 60_000), "empty"},
 		"comment lines":  {"a: b\n" + strings.Repeat("# x\n\n", 20_000), ""},
-		"utf-16":         {"\xff\xfev\x00", "UTF-16"},
+		"utf-16":         {"\xff\xfev\x00", "f:1:1: the file is UTF-16 (save it as UTF-8)"},
 		"null byte":      {"a: \x00", "control character"},
 		"long key":       {strings.Repeat("k", 300) + ": a", "a key has 300 bytes"},
 		"bad indents":    {strings.Repeat("a:\n  b: c\n d: e\n", 8000), ""},
@@ -187,7 +188,7 @@ func TestHostileFilesAreRefusedQuickly(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %.300v, want %q", name, err, c.want)
 		}
-		if took > 2*time.Second {
+		if took > 10*time.Second { // a busy machine and the race detector make 0.1 s 7
 			t.Errorf("%s took %v", name, took)
 		}
 		t.Logf("%s: %v", name, took)

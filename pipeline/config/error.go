@@ -64,6 +64,9 @@ func (e Errors) Unwrap() []error {
 // maxErrors bounds the list: whoever made more has another problem.
 const maxErrors = 100
 
+// maxKept bounds what is collected: some are of one place.
+const maxKept = 10 * maxErrors
+
 // sorted returns the errors by position without those that say the same of one
 // place: a block that 36 packages share through an alias is wrong once. It
 // returns nil, not an empty Errors, where there are none.
@@ -87,10 +90,13 @@ func (e Errors) sorted() error {
 		return was
 	})
 	if len(s) > maxErrors {
-		left := len(s) - maxErrors
+		left := fmt.Sprint(len(s) - maxErrors)
+		if len(e) >= maxKept {
+			left = "at least " + left
+		}
 		last := *s[maxErrors]
 		last.Path, last.Hint = "", ""
-		last.Err = fmt.Errorf("and %d more mistakes from here on", left)
+		last.Err = fmt.Errorf("and %s more mistakes from here on", left)
 		s = append(s[:maxErrors:maxErrors], &last)
 	}
 	return s

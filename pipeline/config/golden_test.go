@@ -24,6 +24,10 @@ type debOptions struct {
 	Level       int               `yaml:"level" doc:"The level of the compressor."`
 }
 
+type gitOptions struct {
+	Branch string `yaml:"branch" doc:"The branch."`
+}
+
 type aptOptions struct {
 	Components []string      `yaml:"components" doc:"The components; main where absent."`
 	ValidUntil time.Duration `yaml:"valid-until" doc:"How long an index stays valid; for ever where absent."`
@@ -47,6 +51,7 @@ func options(env map[string]string) config.Options {
 		}
 		o.Clients = append(o.Clients, k)
 	}
+	o.Places = []publish.DestinationKind{{Name: "git", Options: &gitOptions{}}}
 	return o
 }
 

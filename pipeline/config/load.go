@@ -34,7 +34,7 @@ type loader struct {
 
 func (l *loader) fail(pos Pos, path, hint, format string, args ...any) {
 	// Nobody reads more, and looking errors up takes time.
-	if len(l.errs) >= 10*maxErrors {
+	if len(l.errs) >= maxKept {
 		return
 	}
 	l.errs = append(l.errs, &Error{l.file, pos.Line, pos.Col, path, fmt.Errorf(format, args...), hint})

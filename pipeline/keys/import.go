@@ -65,10 +65,7 @@ func (k *Key) derive() error {
 	var material []byte
 	switch priv := k.signing.PrivateKey.(type) {
 	case *rsa.PrivateKey:
-		if len(priv.Primes) != 2 {
-			return fmt.Errorf("OpenPGP key %s has %d primes; two are expected", k.Fingerprint(), len(priv.Primes))
-		}
-		priv = sorted(priv)
+		priv = sorted(priv) // of two primes: OpenPGP has room for no more
 		if k.rsa == nil {
 			k.rsa = priv
 		}

@@ -1,12 +1,20 @@
 package keys
 
 import (
+	"bytes"
+	"crypto"
 	"encoding/base64"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp"
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/distropack/distropack/formats"
 )
@@ -182,20 +190,20 @@ func TestKeysClientsRefuseAreRefused(t *testing.T) {
 	refused(t, "public in base64", base64.StdEncoding.EncodeToString([]byte(cert)), "", "public key only")
 	refused(t, "binary public", base64.StdEncoding.EncodeToString(good.public), "", "public key only")
 
-	if _, err := Import(edKey().Line(), ImportOptions{Now: made.AddDate(2, 1, 0)}); err == nil || !strings.Contains(err.Error(), "expired on 2027-03-01") {
+	if _, err := Import(edKey().Line(), ImportOptions{Now: made.AddDate(2, 1, 0)}); err == nil || !strings.Contains(err.Error(), "expired on 2027-03-01; extend it: gpg --quick-set-expire "+edKey().Fingerprint()+" 2y") {
 		t.Errorf("expired: %v", err)
 	}
 	if _, err := Import(edKey().Line(), ImportOptions{Now: made.AddDate(0, 0, -1)}); err == nil || !strings.Contains(err.Error(), "from the future") {
 		t.Errorf("from the future: %v", err)
 	}
 	small, _ := gpgKey(t, "rsa1024", "sign", "")
-	refused(t, "small", small, "", "1024 bits")
+	refused(t, "small", small, "", "is RSA with 1024 bits; clients refuse less than 2048, make 4096")
 	dsa, _ := gpgKey(t, "dsa2048", "sign", "")
-	refused(t, "dsa", dsa, "", "DSA")
+	refused(t, "dsa", dsa, "", "is DSA, which clients refuse; make RSA with 4096 bits")
 	ecdsa, _ := gpgKey(t, "nistp256", "sign", "")
-	refused(t, "ecdsa", ecdsa, "", "ECDSA")
+	refused(t, "ecdsa", ecdsa, "", "is ECDSA, whose signatures are never the same twice; make RSA with 4096 bits")
 	cant, _ := gpgKey(t, "rsa2048", "cert", "")
-	refused(t, "cert only", cant, "", "can't sign")
+	refused(t, "cert only", cant, "", "can't sign: neither the key nor a subkey that is alive has the sign flag")
 
 	_, home := gpgKey(t, "rsa2048", "sign", "")
 	revs, _ := filepath.Glob(filepath.Join(home, "openpgp-revocs.d", "*.rev"))
@@ -210,25 +218,109 @@ func TestKeysClientsRefuseAreRefused(t *testing.T) {
 	refused(t, "revoked", export(t, home, "", "--export-secret-keys"), "", "is revoked")
 }
 
+// made by go-crypto, for what gpg has no option.
+func entity(t *testing.T, c packet.Config) *openpgp.Entity {
+	t.Helper()
+	c.Time = func() time.Time { return made }
+	e, err := openpgp.NewEntity("Other", "", "other@example.org", &c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+func TestKeysOfOtherKindsAreRefused(t *testing.T) {
+	text := func(e *openpgp.Entity) string {
+		var b bytes.Buffer
+		if err := e.SerializePrivate(&b, nil); err != nil {
+			t.Fatal(err)
+		}
+		return base64.StdEncoding.EncodeToString(b.Bytes())
+	}
+	refused(t, "version 6", text(entity(t, packet.Config{V6Keys: true, Algorithm: packet.PubKeyAlgoEd25519})), "", "the OpenPGP key is of version 6; clients read version 4")
+	other := entity(t, packet.Config{Algorithm: packet.PubKeyAlgoEd448})
+	refused(t, "Ed448", text(other), "", fmt.Sprintf("OpenPGP key %X has an algorithm (28) that clients do not know; make RSA with 4096 bits", other.PrimaryKey.Fingerprint))
+
+	// Nobody gets as far with such a key; and nothing is made of one.
+	k := &Key{entity: other, signing: other.PrivateKey}
+	if err := k.derive(); err == nil || k.usign != nil || !strings.Contains(err.Error(), k.Fingerprint()+" is of a kind nothing can be derived from") {
+		t.Errorf("derived: %v, %v", k.usign, err)
+	}
+	if b, err := certified(other.PrivateKey, "Other", 0); err == nil || len(b) > 0 || !strings.Contains(err.Error(), "ed448.PrivateKey can't certify itself") {
+		t.Errorf("certified: %d bytes, %v", len(b), err)
+	}
+}
+
+// A user ID that is revoked, with or without a signature that it was good before.
+func TestAKeyNeedsAUserID(t *testing.T) {
+	e := entity(t, packet.Config{Algorithm: packet.PubKeyAlgoEdDSA})
+	key := func(certified, revoked []string) []byte {
+		var b bytes.Buffer
+		if err := e.PrivateKey.Serialize(&b); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range slices.Concat(certified, revoked) {
+			kinds := []packet.SignatureType{packet.SigTypePositiveCert, packet.SigTypeCertificationRevocation}
+			if !slices.Contains(certified, name) {
+				kinds = kinds[1:]
+			}
+			if !slices.Contains(revoked, name) {
+				kinds = kinds[:1]
+			}
+			if err := packet.NewUserId(name, "", "").Serialize(&b); err != nil {
+				t.Fatal(err)
+			}
+			for _, kind := range kinds {
+				sig := &packet.Signature{SigType: kind, PubKeyAlgo: e.PrimaryKey.PubKeyAlgo, Hash: crypto.SHA512, CreationTime: made, IssuerKeyId: &e.PrimaryKey.KeyId, FlagsValid: true, FlagSign: true}
+				if err := errors.Join(sig.SignUserId(name, e.PrimaryKey, e.PrivateKey, signConfig(made)), sig.Serialize(&b)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		return b.Bytes()
+	}
+	want := fmt.Sprintf("OpenPGP key %X has no user ID that is not revoked; add one: gpg --quick-add-uid %[1]X 'Name <address>'", e.PrimaryKey.Fingerprint)
+	text := func(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+	refused(t, "revoked only", text(key(nil, []string{"A"})), "", want)
+	refused(t, "revoked since", text(key([]string{"A"}, []string{"A"})), "", want)
+	// go-crypto goes through user IDs in any order.
+	many := key([]string{"A"}, []string{"A", "B", "C", "D", "E", "F"})
+	for range 20 {
+		refused(t, "all revoked", text(many), "", want)
+		if _, err := OpenRing(now, many); err != nil {
+			t.Fatal(err)
+		}
+		if k := imports(t, text(key([]string{"Z"}, []string{"A", "B", "C"}))); k.User() != "Z" {
+			t.Fatalf("user is %q, want Z", k.User())
+		}
+	}
+}
+
 func TestTextThatIsNoKeyIsRefused(t *testing.T) {
 	k := rsaKey()
 	bundle := k.Bundle().Reveal()
 	armor := string(armored("PGP PRIVATE KEY BLOCK", k.secret))
 	usign := string(k.usign.secretFile())
+	rsaPEM := bundle[strings.Index(bundle, "-----BEGIN PRIVATE KEY-----"):strings.Index(bundle, "# Ed25519")]
+	const encrypted = "the RSA key is encrypted; take the passphrase off: openssl pkey -in key.pem -out plain.pem"
 	for name, c := range map[string][2]string{
-		"empty":         {" \n", "is empty"},
+		"empty":         {" \n", "the key is empty"},
 		"words":         {"hello world", "neither armored text"},
 		"no such file":  {"/no/such/file", "neither armored text"},
 		"folder":        {t.TempDir(), "neither armored text"},
-		"cut":           {armor[:len(armor)/2], "cut off"},
+		"cut":           {armor[:len(armor)/2], "the OpenPGP block has no end: the key was cut off"},
 		"one line":      {strings.ReplaceAll(armor, "\n", " "), "lost its line breaks"},
 		"damaged":       {strings.Replace(armor, "\n\n", "\n\n!!!!", 1), "OpenPGP"},
 		"twice":         {armor + armor, "two OpenPGP keys"},
-		"two usign":     {usign + usign, "two usign keys"},
+		"two usign":     {usign + usign, "there are two usign keys in it; keep one"},
+		"half a usign":  {"untrusted comment: secret key\n", "the usign key has no second line"},
+		"two rsa":       {rsaPEM + rsaPEM, "there are two RSA keys in it; keep one"},
+		"small rsa":     {run(t, "openssl", "genrsa", "1024"), "the RSA key has 1024 bits; clients refuse less than 2048, make 4096"},
 		"usign public":  {string(k.usign.publicFile()), "public key"},
 		"usign damaged": {strings.Replace(usign, "\nRWRCSw", "\nRWRCSx", 1), "usign"},
 		"other block":   {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no private key"},
-		"encrypted pem": {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", "encrypted"},
+		"encrypted pem": {"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", encrypted},
+		"old encrypted": {"-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n", encrypted},
 		"not rsa":       {run(t, "openssl", "genpkey", "-algorithm", "ed25519"), "another kind than RSA"},
 		"too long":      {strings.Repeat(bundle, 1+maxText/len(bundle)), "longer"},
 	} {
@@ -257,17 +349,28 @@ func TestForeignPartsAreNotReplaced(t *testing.T) {
 	message, sig := write(t, "m", []byte("x")), write(t, "m.sig", k.usign.sign([]byte("x")))
 	run(t, "signify-openbsd", "-V", "-p", pub, "-x", sig, "-m", message)
 
-	alone := imports(t, string(secret))
-	r := Of("hello", map[string]*Key{"main": alone}, now)
-	for _, s := range []formats.Scheme{formats.OpenPGP, formats.RSA256} {
-		if _, err := r.Signer("main", s); err == nil || !strings.Contains(err.Error(), "has no") {
-			t.Errorf("%s: %v", s, err)
+	sign(t, Of("hello", map[string]*Key{"main": imports(t, string(secret))}, now), "main", formats.Usign, "x")
+}
+
+func TestPartsThatAreMissingAreNamed(t *testing.T) {
+	r := Of("hello", map[string]*Key{"main": {usign: rsaKey().usign}, "also": {rsa: rsaKey().rsa}}, now)
+	for _, c := range []struct {
+		key  string
+		s    formats.Scheme
+		want string
+	}{
+		{"main", formats.OpenPGP, "key main has no OpenPGP part: add one (gpg --export-secret-keys --armor)"},
+		{"main", formats.RSA256, "key main has no RSA part, which apk needs: add an RSA private key in PEM to it (openssl genrsa 4096), or use an RSA OpenPGP key"},
+		{"also", formats.Usign, "key also has no usign part, which opkg needs: add the secret key of usign -G or signify -G -n, or an OpenPGP key"},
+		{"also", "x", `unknown signature scheme "x"`},
+	} {
+		if _, err := r.Signer(c.key, c.s); err == nil || err.Error() != c.want {
+			t.Errorf("sign by %s with %s: %v, want %q", c.s, c.key, err, c.want)
 		}
-		if _, err := r.Public("main", s); err == nil {
-			t.Errorf("%s: public key of nothing", s)
+		if _, err := r.Public(c.key, c.s); err == nil || err.Error() != c.want {
+			t.Errorf("public key of %s for %s: %v, want %q", c.key, c.s, err, c.want)
 		}
 	}
-	sign(t, r, "main", formats.Usign, "x")
 }
 
 func TestKeyringSaysWhichKeyIsMissing(t *testing.T) {
@@ -279,8 +382,8 @@ func TestKeyringSaysWhichKeyIsMissing(t *testing.T) {
 		r         *Keyring
 		key, want string
 	}{
-		{empty, "main", "no signing key is set"},
-		{ring(t), "other", "there are: also main"},
+		{empty, "main", `there is no key "main": no signing key is set (signing.key in distropack.yml, DISTROPACK_KEY in the environment)`},
+		{ring(t), "other", `there is no key "other" (there are: also main)`},
 		{ring(t), "main+other", `no key "other"`},
 		{ring(t), "main+main", "twice"},
 		{ring(t), "", `no key ""`},
@@ -288,9 +391,6 @@ func TestKeyringSaysWhichKeyIsMissing(t *testing.T) {
 		if _, err := c.r.Signer(c.key, formats.OpenPGP); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: %v, want %q", c.key, err, c.want)
 		}
-	}
-	if _, err := ring(t).Signer("main", "x"); err == nil {
-		t.Error("an unknown scheme was taken")
 	}
 }
 
@@ -325,9 +425,11 @@ func TestNewRefusesWhatItCannotMake(t *testing.T) {
 		want        string
 	}{
 		{"", "a@b", NewOptions{}, "needs a name"},
-		{"A", "a@b", NewOptions{Bits: 2048}, "3072"},
-		{"A", "a@b", NewOptions{Expires: -1}, "can't expire"},
-		{"A <x>", "a@b", NewOptions{Bits: 3072, Ed25519: true}, "user"},
+		{"A", "a@b", NewOptions{Bits: 2048}, "RSA with 2048 bits: 3072 to 8192 are possible"},
+		{"A", "a@b", NewOptions{Bits: 16384}, "RSA with 16384 bits: 3072 to 8192 are possible"},
+		{"A", "a@b", NewOptions{Expires: -1}, "a key can't expire after -1ns: an hour to 100 years are possible"},
+		{"A", "a@b", NewOptions{Expires: 101 * 365 * 24 * time.Hour}, "a key can't expire after 884760h0m0s"},
+		{"A <x>", "a@b", NewOptions{Bits: 3072, Ed25519: true}, `user "A <x>" <a@b>: parentheses, angle brackets and control characters are not possible`},
 	} {
 		if _, err := New(c.name, c.email, made, nil, c.o); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: %v, want %q", c, err, c.want)

@@ -3,6 +3,8 @@ package keys
 import (
 	"bytes"
 	"context"
+	"crypto"
+	_ "crypto/sha1" // one of the signatures that are refused
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,10 +13,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ProtonMail/go-crypto/openpgp/packet"
 
 	"github.com/distropack/distropack/formats"
 )
@@ -161,6 +166,16 @@ type failing struct{ err error }
 
 func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
+func TestUsignSignsNoMoreThanItHolds(t *testing.T) {
+	sign := rsaKey().usign.signer(8)
+	if _, err := sign(context.Background(), strings.NewReader("12345678")); err != nil {
+		t.Error(err)
+	}
+	if _, err := sign(context.Background(), strings.NewReader("123456789")); err == nil || err.Error() != "usign can't sign more than 8 bytes" {
+		t.Errorf("9 bytes of 8: %v", err)
+	}
+}
+
 func TestSignatureIsNeverOlderThanItsKey(t *testing.T) {
 	r := ring(t).At(made.AddDate(-1, 0, 0))
 	pub := public(t, r, "main", formats.OpenPGP)
@@ -176,6 +191,31 @@ func TestVerifyTakesOnlyGoodSignatures(t *testing.T) {
 	main, also := public(t, r, "main", formats.OpenPGP), public(t, r, "also", formats.OpenPGP)
 	both := public(t, r, "main+also", formats.OpenPGP)
 	sig := sign(t, r, "main", formats.OpenPGP, message)
+	block := func(clear []byte) []byte { return clear[bytes.Index(clear, []byte("-----BEGIN PGP SIGNATURE")):] }
+	// by is a signature by rsaKey that s says more of.
+	by := func(s packet.Signature) []byte {
+		k := rsaKey().signing
+		if s.CreationTime.IsZero() {
+			s.CreationTime = now
+		}
+		s.PubKeyAlgo, s.IssuerKeyId = k.PubKeyAlgo, &k.KeyId
+		h := s.Hash.New()
+		io.WriteString(h, message)
+		var b bytes.Buffer
+		if err := errors.Join(s.Sign(h, k, signConfig(now)), s.Serialize(&b)); err != nil {
+			t.Fatal(err)
+		}
+		return b.Bytes()
+	}
+	day := uint32(24 * 60 * 60)
+	short := packet.Signature{SigType: packet.SigTypeBinary, Hash: crypto.SHA512, SigLifetimeSecs: &day}
+	early := packet.Signature{SigType: packet.SigTypeBinary, Hash: crypto.SHA512, CreationTime: made.Add(-time.Hour)}
+	// Its one subpacket is the time.
+	var nameless bytes.Buffer
+	if err := (&packet.OpaquePacket{Tag: tagSignature, Contents: []byte{4, 0, 1, 10, 0, 6, 5, 2, 0x69, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1}}).Serialize(&nameless); err != nil {
+		t.Fatal(err)
+	}
+	revoked := fmt.Sprintf("key %016X is revoked", rsaKey().signing.KeyId)
 	cases := []struct {
 		name    string
 		public  []byte
@@ -201,6 +241,22 @@ func TestVerifyTakesOnlyGoodSignatures(t *testing.T) {
 		{"no signature", main.Data, message, nil, now, "no signature"},
 		{"garbage", main.Data, message, []byte("garbage"), now, "not an OpenPGP signature"},
 		{"no certificate", nil, message, sig, now, "no OpenPGP certificate"},
+		{"kind for text", main.Data, message, block(sign(t, r, "main", formats.OpenPGPClear, message)), now, "the signature is of a kind or hash that is not accepted"},
+		{"SHA-1", main.Data, message, by(packet.Signature{SigType: packet.SigTypeBinary, Hash: crypto.SHA1}), now, "the signature is of a kind or hash that is not accepted"},
+		{"for a day, in time", main.Data, message, by(short), now.Add(time.Hour), ""},
+		{"for a day, late", main.Data, message, by(short), now.AddDate(0, 0, 2), fmt.Sprintf("the signature by key %016X has expired", rsaKey().signing.KeyId)},
+		{"nameless", main.Data, message, nameless.Bytes(), now, "the signature does not name its key"},
+		{"key made later", main.Data, message, by(early), now, "could not sign then"},
+		{"key revoked since", revokedAt(t, rsaKey(), now.Add(time.Hour)), message, sig, now.AddDate(0, 0, 1), revoked},
+		{"key revoked before", revokedAt(t, rsaKey(), now.Add(-time.Hour)), message, sig, now, revoked},
+		{"key revoked tomorrow", revokedAt(t, rsaKey(), now.AddDate(0, 0, 1)), message, sig, now, ""},
+		{"armor damaged", main.Data, message, bytes.Replace(sign(t, r, "main", formats.OpenPGPArmor, message), []byte("\n\n"), []byte("\n\n!"), 1), now, "the signature's armor is damaged"},
+		{"other armor", main.Data, message, main.Data, now, "it is not an OpenPGP signature"},
+		{"too many", main.Data, message, bytes.Repeat(sig, 17), now, "there are more than 16 signatures"},
+		{"too long", main.Data, message, make([]byte, maxSignature+1), now, "the signature is longer than 1048576 bytes"},
+		{"certificate too long", make([]byte, maxSignature+1), message, sig, now, "the certificates are longer than 1048576 bytes"},
+		{"certificate cut", main.Data[:30+bytes.IndexByte(main.Data, '\n')], message, sig, now, "the certificate can't be read"},
+		{"certificate's head alone", main.Data[:bytes.IndexByte(main.Data, '\n')], message, sig, now, "the certificate's armor is damaged"},
 		{"clear-signed", main.Data, message, sign(t, r, "main", formats.OpenPGPClear, message), now, "not an OpenPGP signature"},
 	}
 	for _, c := range cases {
@@ -214,6 +270,20 @@ func TestVerifyTakesOnlyGoodSignatures(t *testing.T) {
 	if Verify(main.Data, strings.NewReader(message), flipped, now) == nil {
 		t.Error("a flipped signature was taken")
 	}
+}
+
+// revokedAt returns the certificate of k with a revocation of that time.
+func revokedAt(t *testing.T, k *Key, at time.Time) []byte {
+	t.Helper()
+	e := imports(t, k.Bundle().Reveal()).entity
+	if err := e.RevokeKey(packet.KeyRetired, "", signConfig(at)); err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := e.Serialize(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }
 
 func TestVerifyClearReturnsTheSignedText(t *testing.T) {
@@ -230,8 +300,17 @@ func TestVerifyClearReturnsTheSignedText(t *testing.T) {
 			t.Errorf("%s: changed text was taken", key)
 		}
 		for _, around := range [][]byte{append([]byte("before\n"), clear...), append(bytes.Clone(clear), "after\n"...)} {
-			if _, err := VerifyClear(public(t, r, "main+also", formats.OpenPGP).Data, around, now); err == nil {
-				t.Errorf("%s: unsigned text around it was taken", key)
+			if _, err := VerifyClear(public(t, r, "main+also", formats.OpenPGP).Data, around, now); err == nil || err.Error() != "there is text outside the signed message" {
+				t.Errorf("%s: unsigned text around it: %v", key, err)
+			}
+		}
+		at := bytes.LastIndex(clear, []byte("\n\n")) + 2 // where the armor's text begins
+		for want, message := range map[string][]byte{
+			"it is not a clear-signed message": clear[:at],
+			"the signature's armor is damaged": slices.Concat(clear[:at], []byte("!"), clear[at:]),
+		} {
+			if _, err := VerifyClear(public(t, r, "main+also", formats.OpenPGP).Data, message, now); err == nil || err.Error() != want {
+				t.Errorf("%s: %v, want %q", key, err, want)
 			}
 		}
 	}

@@ -34,7 +34,7 @@ func New(name, email string, at time.Time, random io.Reader, o NewOptions) (*Key
 		return nil, fmt.Errorf("RSA with %d bits: %d to 8192 are possible", o.Bits, goodRSA)
 	}
 	if o.Expires != 0 && o.Expires < time.Hour || o.Expires > 100*365*24*time.Hour {
-		return nil, fmt.Errorf("a key can't expire after %s", o.Expires)
+		return nil, fmt.Errorf("a key can't expire after %s: an hour to 100 years are possible", o.Expires)
 	}
 	if name == "" {
 		return nil, fmt.Errorf("the key needs a name")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/sha256"
+	"encoding/pem"
 	"slices"
 	"strings"
 	"testing"
@@ -177,15 +178,34 @@ func TestKeysOfAPKAndOPKGAreReadBack(t *testing.T) {
 	if err := u.Verify([]byte("text"), signed(t, other, "text", formats.Usign)); err == nil || !strings.Contains(err.Error(), "not by") {
 		t.Errorf("another key: %v", err)
 	}
-	for _, bad := range [][]byte{nil, []byte("x"), rsaFile.Data[:40], usignFile.Data[:30], sig} {
-		if _, err := OpenRSA(bad); err == nil {
-			t.Errorf("%q is an RSA key", bad)
+	noPEM, noComment, noEd := "it is not a PEM file", `it does not begin with "untrusted comment:"`, "its second line is not the base64 of 42 bytes of Ed25519"
+	for _, bad := range []struct {
+		file       []byte
+		rsa, usign string
+	}{
+		{nil, noPEM, noComment},
+		{[]byte("x"), noPEM, noComment},
+		{rsaFile.Data[:40], noPEM, noComment},
+		{pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: []byte("x")}), "it is not an RSA public key", noComment},
+		{usignFile.Data[:60], noPEM, noEd},
+		{sig, noPEM, noEd},
+	} {
+		if _, err := OpenRSA(bad.file); err == nil || err.Error() != bad.rsa {
+			t.Errorf("%q as an RSA key: %v, want %q", bad.file, err, bad.rsa)
 		}
-		if _, err := OpenUsign(bad); err == nil {
-			t.Errorf("%q is a usign key", bad)
+		if _, err := OpenUsign(bad.file); err == nil || !strings.Contains(err.Error(), "it is not a usign public key: "+bad.usign) {
+			t.Errorf("%q as a usign key: %v, want %q", bad.file, err, bad.usign)
 		}
-		if _, err := OpenRing(observed, bad); err == nil {
-			t.Errorf("%q is a certificate", bad)
+		if _, err := OpenRing(observed, bad.file); err == nil || err.Error() != "there is no OpenPGP certificate to check with" {
+			t.Errorf("%q as a certificate: %v", bad.file, err)
 		}
+	}
+	for _, bad := range [][]byte{nil, usignFile.Data, rsaFile.Data} {
+		if err := u.Verify([]byte("text"), bad); err == nil || !strings.Contains(err.Error(), "it is not a usign signature: it") {
+			t.Errorf("%q as a signature: %v", bad, err)
+		}
+	}
+	if _, err := ClearText(sig); err == nil || err.Error() != "it is not a clear-signed message" {
+		t.Errorf("the text of a usign signature: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -18,7 +19,7 @@ var errPublicOnly = errors.New("it is a public key only; the private one is need
 // openEntity reads the one OpenPGP key in raw, decrypts it where need be, and
 // chooses what signs: the newest subkey that may, else the primary key.
 func (k *Key) openEntity(raw []byte, passphrase Secret, now time.Time) error {
-	list, err := openpgp.ReadKeyRing(bytes.NewReader(raw))
+	list, err := readKeys(bytes.NewReader(raw))
 	if err != nil {
 		return fmt.Errorf("the OpenPGP key can't be read: %w", err)
 	}
@@ -56,6 +57,16 @@ func (k *Key) openEntity(raw []byte, passphrase Secret, now time.Time) error {
 	return err
 }
 
+// readKeys reads OpenPGP keys without the user IDs that nothing but a revocation
+// stands behind: go-crypto crashes where it has to choose between two of them.
+func readKeys(r io.Reader) (openpgp.EntityList, error) {
+	list, err := openpgp.ReadKeyRing(r)
+	for _, e := range list {
+		maps.DeleteFunc(e.Identities, func(_ string, id *openpgp.Identity) bool { return id.SelfSignature == nil })
+	}
+	return list, err
+}
+
 func decrypt(e *openpgp.Entity, passphrase Secret) error {
 	encrypted := e.PrivateKey.Encrypted && !e.PrivateKey.Dummy()
 	for _, s := range e.Subkeys {
@@ -74,12 +85,12 @@ func decrypt(e *openpgp.Entity, passphrase Secret) error {
 }
 
 func alive(e *openpgp.Entity, now time.Time) error {
-	self, _ := e.PrimarySelfSignature()
+	self, user := e.PrimarySelfSignature()
 	switch {
 	case e.Revoked(now):
 		return fmt.Errorf("OpenPGP key %X is revoked", e.PrimaryKey.Fingerprint)
-	case self == nil:
-		return fmt.Errorf("OpenPGP key %X has no valid self-signature", e.PrimaryKey.Fingerprint)
+	case self == nil || user.Revoked(now):
+		return fmt.Errorf("OpenPGP key %X has no user ID that is not revoked; add one: gpg --quick-add-uid %[1]X 'Name <address>'", e.PrimaryKey.Fingerprint)
 	case e.PrimaryKey.CreationTime.After(now):
 		return fmt.Errorf("OpenPGP key %X is from the future: made %s, now it is %s", e.PrimaryKey.Fingerprint, stamp(e.PrimaryKey.CreationTime), stamp(now))
 	case e.PrimaryKey.KeyExpired(self, now):

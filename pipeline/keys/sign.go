@@ -49,7 +49,7 @@ func (r *Keyring) Signer(key string, s formats.Scheme) (formats.Signer, error) {
 		if first.usign == nil {
 			return nil, missing(key, s)
 		}
-		return first.signUsign, nil
+		return first.usign.signer(maxUsign), nil
 	}
 	return nil, fmt.Errorf("unknown signature scheme %q", s)
 }
@@ -62,15 +62,18 @@ func (k *Key) signRSA(ctx context.Context, r io.Reader) ([]byte, error) {
 	return rsa.SignPKCS1v15(nil, k.rsa, crypto.SHA256, h.Sum(nil))
 }
 
-func (k *Key) signUsign(ctx context.Context, r io.Reader) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(reader{ctx, r}, maxUsign+1))
-	if err != nil {
-		return nil, err
+// signer returns what signs up to most bytes.
+func (k *usignKey) signer(most int64) formats.Signer {
+	return func(ctx context.Context, r io.Reader) ([]byte, error) {
+		b, err := io.ReadAll(io.LimitReader(reader{ctx, r}, most+1))
+		if err != nil {
+			return nil, err
+		}
+		if int64(len(b)) > most {
+			return nil, fmt.Errorf("usign can't sign more than %d bytes", most)
+		}
+		return k.sign(b), nil
 	}
-	if len(b) > maxUsign {
-		return nil, fmt.Errorf("usign can't sign more than %d bytes", maxUsign)
-	}
-	return k.usign.sign(b), nil
 }
 
 // date is when the key's signatures are dated.

@@ -132,17 +132,18 @@ func good(ring openpgp.EntityList, s *packet.Signature, h hash.Hash, at time.Tim
 	}
 	id := *s.IssuerKeyId
 	for _, e := range ring {
-		key, ok := e.SigningKeyById(s.CreationTime, id)
+		for _, key := range (openpgp.EntityList{e}).KeysById(id) {
+			if e.Revoked(at) || key.Revoked(at) {
+				return fmt.Errorf("key %016X is revoked", id)
+			}
+		}
+		key, ok := e.SigningKeyById(s.CreationTime, id) // not ok where the key is the younger
 		if !ok || key.PublicKey.KeyId != id {
 			continue
 		}
 		switch {
-		case e.Revoked(at) || key.Revoked(at):
-			return fmt.Errorf("key %016X is revoked", id)
 		case s.CreationTime.After(at.Add(tolerance)):
 			return fmt.Errorf("the signature by key %016X is from the future: %s, now it is %s", id, s.CreationTime.UTC().Format(time.RFC3339), at.UTC().Format(time.RFC3339))
-		case s.CreationTime.Before(key.PublicKey.CreationTime):
-			return fmt.Errorf("the signature by key %016X is older than the key", id)
 		case expired(s, at):
 			return fmt.Errorf("the signature by key %016X has expired", id)
 		}
@@ -169,7 +170,7 @@ func readCertificates(b []byte) (openpgp.EntityList, error) {
 		return nil, fmt.Errorf("the certificates are longer than %d bytes", maxSignature)
 	}
 	if len(b) > 0 && b[0]&0x80 != 0 {
-		return openpgp.ReadKeyRing(bytes.NewReader(b))
+		return readKeys(bytes.NewReader(b))
 	}
 	var ring openpgp.EntityList
 	begin := []byte("-----BEGIN PGP PUBLIC KEY BLOCK-----")
@@ -184,7 +185,7 @@ func readCertificates(b []byte) (openpgp.EntityList, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the certificate's armor is damaged: %w", err)
 		}
-		list, err := openpgp.ReadKeyRing(block.Body)
+		list, err := readKeys(block.Body)
 		if err != nil {
 			return nil, fmt.Errorf("the certificate can't be read: %w", err)
 		}

@@ -87,7 +87,7 @@ func unpack(root *os.Root, name string, limit int64) error {
 		}
 		n, err := io.Copy(w, r)
 		if err == nil && limit > 0 && n > limit {
-			err = fmt.Errorf("%s is larger than limits.file", name)
+			err = fmt.Errorf("%s is larger than %s: raise limits.file, or leave it out", name, Sized(limit))
 		}
 		return errors.Join(err, w.Close())
 	}

@@ -84,6 +84,7 @@ func TestASlotIsMissingUnlessItIsOptional(t *testing.T) {
 		"none":  {Files: "none/"},
 		"file":  {Files: "file"},
 		"up":    {Files: "../"},
+		"blank": {},
 	})
 	tree, err := s.Open(ctx, "bin", amd64)
 	if err != nil {
@@ -108,6 +109,8 @@ func TestASlotIsMissingUnlessItIsOptional(t *testing.T) {
 	wants(t, err, "file is a file, want a folder")
 	_, err = s.Open(ctx, "up", amd64)
 	wants(t, err, `".." is not a folder of the project`)
+	_, err = s.Open(ctx, "blank", amd64)
+	wants(t, err, "sources.blank: for linux/amd64: the slot names no source")
 	_, err = s.Open(ctx, "nowhere", amd64)
 	wants(t, err, `there is no slot "nowhere" below sources`)
 }
@@ -218,6 +221,7 @@ func TestGoReleasersListNamesBinariesByPlatform(t *testing.T) {
 	if !errors.Is(err, ErrMissing) {
 		t.Errorf("error %v, want ErrMissing", err)
 	}
+	wants(t, err, "dist/artifacts.json lists no binary for linux/arm/v6")
 	_, err = s.Open(ctx, "bad", amd64)
 	wants(t, err, `path "../../etc/passwd" is not inside the project`)
 	_, err = s.Open(ctx, "junk", amd64)
@@ -332,12 +336,18 @@ func TestArchivesCannotLeadOutside(t *testing.T) {
 		t.Error("a link led outside")
 	}
 	// Damaged ones, and files above the limit, are errors.
-	for name, content := range map[string]string{"cut.tar.gz": tarball(t, member{name: "b", text: strings.Repeat("x", 5000)})[:60], "junk.zip": "PK", "big.tar.gz": tarball(t, member{name: "b", text: strings.Repeat("x", 5000)})} {
+	big := member{name: "b", text: strings.Repeat("x", 5000)}
+	for name, c := range map[string]struct{ content, want string }{
+		"cut.tar.gz": {tarball(t, big)[:60], "unexpected EOF"},
+		"junk.zip":   {"PK", "zip: not a valid zip file"},
+		"big.tar.gz": {tarball(t, big), "b is larger than 1kB: raise limits.file, or leave it out"},
+		"big.zip":    {zipfile(t, big), "b is larger than 1kB: raise limits.file, or leave it out"},
+	} {
 		s := slots(t, write(t, nil), map[string]config.Source{"bin": {Assets: "*"}})
 		s.Project.Limit = 1000
-		s.Assets = write(t, map[string]string{name: content})
+		s.Assets = write(t, map[string]string{name: c.content})
 		_, err := s.Open(ctx, "bin", amd64)
-		wants(t, err, "asset "+name+": ")
+		wants(t, err, "asset "+name+": "+c.want)
 	}
 }
 
@@ -347,6 +357,8 @@ func TestBlobsAreBoundedRegularFiles(t *testing.T) {
 	wants(t, err, "a is 5 bytes; the limit is 4 bytes: raise limits.file, or leave it out")
 	_, err = tree.Blob("d")
 	wants(t, err, "d is a folder, not a file")
+	_, err = ReadFile(tree.FS, "a", 4)
+	wants(t, err, "a is larger than 4 bytes")
 	tree.Limit = 5
 	tree = &Tree{FS: tree.FS, Limit: 5}
 	b, err := tree.Blob("a")

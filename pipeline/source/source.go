@@ -121,7 +121,7 @@ func (b *treeBlob) read(t *Tree, isFile bool, m *many) error {
 		return fmt.Errorf("%s is a %s, not a file", b.name, kind(st.Mode()))
 	}
 	if t.Limit > 0 && st.Size() > t.Limit {
-		return fmt.Errorf("%s is %s; the limit is %s: raise limits.file, or leave it out", b.name, sized(st.Size()), sized(t.Limit))
+		return fmt.Errorf("%s is %s; the limit is %s: raise limits.file, or leave it out", b.name, Sized(st.Size()), Sized(t.Limit))
 	}
 	b.mode = st.Mode()
 	if t.hold(st.Size()) {
@@ -160,7 +160,7 @@ func ReadFile(fsys fs.FS, name string, limit int64) ([]byte, error) {
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err == nil && int64(len(b)) > limit {
-		return nil, fmt.Errorf("%s is larger than %s", name, sized(limit))
+		return nil, fmt.Errorf("%s is larger than %s", name, Sized(limit))
 	}
 	return b, err
 }
@@ -171,8 +171,8 @@ type notExist struct{}
 func (notExist) Error() string        { return "" }
 func (notExist) Is(target error) bool { return target == fs.ErrNotExist }
 
-// sized is n as limits are written, for people.
-func sized(n int64) string {
+// Sized is n bytes as limits are written, for people: "95MB", "123 bytes".
+func Sized(n int64) string {
 	text := config.Bytes(n).String()
 	if c := text[len(text)-1]; c >= '0' && c <= '9' {
 		text += " bytes"

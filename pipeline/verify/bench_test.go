@@ -56,7 +56,7 @@ func BenchmarkPrimary(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		l := &rpmList{run: &run{log: &log{}}, t: &target{}, stated: -1, primary: true}
+		l := &rpmList{run: &run{Options: Options{MaxPackages: maxPackages}, log: &log{}}, t: &target{}, stated: -1, primary: true}
 		if err := l.parse(f); err != nil || l.n != 10000 || len(l.items) != 10000 {
 			b.Fatal(err, l.n)
 		}

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"path"
 	"regexp"
@@ -149,7 +150,7 @@ func (r *run) whereIs(ctx context.Context, it *item, address string) error {
 func outside(address string) (shown, full string, err error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return "", "", errors.New("it lies outside the tree, at no address of the form https://host/path")
+		return "", "", fmt.Errorf("%.300q lies outside the tree, at no address of the form https://host/path", bare(address))
 	}
 	return bare(address), address, nil
 }

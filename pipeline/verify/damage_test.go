@@ -3,7 +3,6 @@ package verify
 import (
 	"bytes"
 	stdgzip "compress/gzip"
-	"context"
 	"crypto/sha1"
 	"crypto/sha256"
 	"fmt"
@@ -12,107 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/klauspost/compress/gzip"
-
-	"github.com/distropack/distropack/formats"
-	"github.com/distropack/distropack/pipeline/keys"
 )
-
-// sign signs a text with the key of the trees.
-func sign(t testing.TB, text []byte, s formats.Scheme, at time.Time) []byte {
-	t.Helper()
-	k, err := testKey()
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := keys.Of("hello", map[string]*keys.Key{"main": k}, at).Signer("main", s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	sig, err := f(context.Background(), bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sig
-}
-
-// replaceAll changes a text, which has to have what is replaced.
-func replace(t testing.TB, b []byte, old, new string) []byte {
-	t.Helper()
-	if !bytes.Contains(b, []byte(old)) {
-		t.Fatalf("there is no %q in it", old)
-	}
-	return bytes.ReplaceAll(b, []byte(old), []byte(new))
-}
-
-// reindex changes stable's primary.xml and signs repomd.xml anew.
-func reindex(t *testing.T, files map[string][]byte, edit func(primary []byte) []byte) {
-	t.Helper()
-	md := files["rpm/stable/repodata/repomd.xml"]
-	m := regexp.MustCompile(`(?s)<data type="primary">.*?</data>`).Find(md)
-	href := string(regexp.MustCompile(`href="([^"]+)"`).FindSubmatch(m)[1])
-	plain, _, stop, err := unpacker(bytes.NewReader(files["rpm/stable/"+href]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stop()
-	var text bytes.Buffer
-	if _, err := text.ReadFrom(plain); err != nil {
-		t.Fatal(err)
-	}
-	b := edit(text.Bytes())
-	files["rpm/stable/repodata/primary.xml"] = b
-	entry := fmt.Appendf(nil, `<data type="primary"><checksum type="sha256">%x</checksum><location href="repodata/primary.xml"/><size>%d</size></data>`, sha256.Sum256(b), len(b))
-	md = bytes.Replace(md, m, entry, 1)
-	files["rpm/stable/repodata/repomd.xml"] = md
-	files["rpm/stable/repodata/repomd.xml.asc"] = sign(t, md, formats.OpenPGPArmor, later)
-}
-
-// relist changes the Packages of stable's amd64, which then has no other form, and
-// signs Release anew.
-func relist(t *testing.T, files map[string][]byte, edit func(packages []byte) []byte) {
-	t.Helper()
-	const index = "main/binary-amd64/Packages"
-	b := edit(files["dists/stable/"+index])
-	files["dists/stable/"+index] = b
-	signRelease(t, files, "", fmt.Sprintf("SHA256:\n %x %d %s\n", sha256.Sum256(b), len(b), index))
-}
-
-// signRelease replaces what stable's Release lists.
-func signRelease(t *testing.T, files map[string][]byte, fields, list string) {
-	t.Helper()
-	head, _, _ := strings.Cut(string(files["dists/stable/Release"]), "SHA256:\n")
-	text := []byte(strings.Replace(head, "Acquire-By-Hash: yes\n", "", 1) + fields + list)
-	files["dists/stable/Release"] = text
-	files["dists/stable/Release.gpg"] = sign(t, text, formats.OpenPGPArmor, later)
-	files["dists/stable/InRelease"] = sign(t, text, formats.OpenPGPClear, later)
-}
-
-// refeed changes the feed of stable's x86_64 and signs it anew.
-func refeed(t *testing.T, files map[string][]byte, edit func(packages []byte) []byte) {
-	t.Helper()
-	const index = "opkg/stable/x86_64/Packages"
-	b := edit(files[index])
-	files[index] = b
-	files[index+".gz"] = zipped(t, b)
-	files[index+".sig"] = sign(t, b, formats.Usign, later)
-	files[index+".asc"] = sign(t, b, formats.OpenPGPArmor, later)
-}
-
-func zipped(t testing.TB, b []byte) []byte {
-	t.Helper()
-	var out bytes.Buffer
-	w := gzip.NewWriter(&out)
-	if _, err := w.Write(b); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
-}
 
 const (
 	deb    = "pool/main/h/hello/hello_1.1.0-1_amd64.deb"
@@ -128,6 +27,7 @@ const (
 	feed   = "opkg/stable/x86_64/"
 	apkidx = "apk/stable/x86_64/APKINDEX.tar.gz"
 	sums   = "downloads/SHA256SUMS"
+	rb     = "brew/Formula/hello.rb"
 )
 
 // byHash is where a file lies by its digest.
@@ -165,27 +65,27 @@ func TestEachDamageHasItsFinding(t *testing.T) {
 		damage func(t *testing.T, f, old files)
 		want   []string
 	}{
-		{"apt: a byte of a package", flipAt(deb, -1), []string{"error apt hash " + deb}},
-		{"apt: the end of a package", cut(deb), []string{"error apt size " + deb}},
-		{"apt: no package", gone(deb), []string{"error apt missing " + deb}},
-		{"apt: a byte of InRelease's text", flipAt(suite+"InRelease", 90), []string{"error apt signature " + suite + "InRelease"}},
+		{"apt: a byte of a package", flipAt(deb, -1), []string{"error apt hash " + deb + ": its SHA256 is "}},
+		{"apt: the end of a package", cut(deb), []string{"error apt size " + deb + ": bytes, its index says "}},
+		{"apt: no package", gone(deb), []string{"error apt missing " + deb + ": it is not there"}},
+		{"apt: a byte of InRelease's text", flipAt(suite+"InRelease", 90), []string{"error apt signature " + suite + "InRelease: the text was changed"}},
 		{"apt: a byte of InRelease's signature", flipAt(suite+"InRelease", -120), []string{"error apt signature " + suite + "InRelease"}},
 		{"apt: text before InRelease", func(t *testing.T, f, _ files) {
 			f[suite+"InRelease"] = append([]byte("Date: x\n"), f[suite+"InRelease"]...)
 		}, []string{"error apt signature " + suite + "InRelease"}},
 		{"apt: a byte of Release", flipAt(suite+"Release", 10), []string{"error apt signature " + suite + "Release.gpg"}},
 		{"apt: a byte of Release.gpg", flipAt(suite+"Release.gpg", -120), []string{"error apt signature " + suite + "Release.gpg"}},
-		{"apt: an old Release with its signature", stale(suite+"Release", suite+"Release.gpg"), []string{"error apt torn " + suite + "Release"}},
-		{"apt: an old Release", stale(suite + "Release"), []string{"error apt torn " + suite + "Release.gpg"}},
+		{"apt: an old Release with its signature", stale(suite+"Release", suite+"Release.gpg"), []string{"error apt torn " + suite + "Release: it is not the text of InRelease: the two are of two publishes"}},
+		{"apt: an old Release", stale(suite + "Release"), []string{"error apt torn " + suite + "Release.gpg: it is a signature of our key, but of another Release than the one here"}},
 		{"apt: an old Release.gpg", stale(suite + "Release.gpg"), []string{"error apt torn " + suite + "Release.gpg"}},
-		{"apt: no Release.gpg", gone(suite + "Release.gpg"), []string{"warning apt missing " + suite + "Release.gpg"}},
+		{"apt: no Release.gpg", gone(suite + "Release.gpg"), []string{"warning apt missing " + suite + "Release.gpg: Release is there without its signature: clients that do not read InRelease refuse it"}},
 		{"apt: not signed", func(t *testing.T, f, _ files) {
 			delete(f, suite+"Release.gpg")
 			delete(f, suite+"InRelease")
-		}, []string{"warning apt unsigned " + suite + "InRelease"}},
+		}, []string{"warning apt unsigned " + suite + "InRelease: the suite is not signed: apt refuses it unless told to trust it"}},
 		{"apt: a byte of an index", flipAt(amd64+"Packages.gz", 30), []string{"error apt hash " + amd64 + "Packages.gz"}},
 		{"apt: a byte of the plain index", flipAt(amd64+"Packages", 30), []string{"error apt hash " + amd64 + "Packages"}},
-		{"apt: an old index", stale(amd64 + "Packages.gz"), []string{"warning apt torn " + amd64 + "Packages.gz"}},
+		{"apt: an old index", stale(amd64 + "Packages.gz"), []string{"warning apt torn " + amd64 + "Packages.gz: it is of another publish than InRelease: a cache or mirror serves both at once"}},
 		{"apt: no index", gone(amd64 + "Packages.zst"), []string{"error apt missing " + amd64 + "Packages.zst"}},
 		{"apt: no index by hash", func(t *testing.T, f, _ files) { gone(byHash(f[amd64+"Packages.gz"]))(t, f, nil) },
 			[]string{"error apt missing BYHASH"}},
@@ -193,7 +93,7 @@ func TestEachDamageHasItsFinding(t *testing.T) {
 			[]string{"error apt hash BYHASH"}},
 		{"apt: a package twice", func(t *testing.T, f, _ files) {
 			relist(t, f, func(b []byte) []byte { return append(b, b...) })
-		}, []string{"warning apt listed-twice " + amd64 + "Packages"}},
+		}, []string{"warning apt listed-twice " + amd64 + "Packages: it lists hello 1.1.0-1 amd64 twice"}},
 		{"apt: a package twice, in two forms", func(t *testing.T, f, _ files) {
 			relist(t, f, func(b []byte) []byte {
 				return append(b, replace(t, bytes.Split(b, []byte("\n\n"))[0], "Filename: pool", "Filename: ./pool")...)
@@ -203,7 +103,7 @@ func TestEachDamageHasItsFinding(t *testing.T) {
 			relist(t, f, func(b []byte) []byte {
 				return regexp.MustCompile(`SHA256: .*\n`).ReplaceAll(b, nil)
 			})
-		}, []string{"warning apt weak-hash " + amd64 + "Packages"}},
+		}, []string{"warning apt weak-hash " + amd64 + "Packages: package hello has no SHA-256: clients refuse it, or can't tell a forged one"}},
 
 		{"dnf: a byte of a package", flipAt(rpm, -1), []string{"error dnf hash " + rpm}},
 		{"dnf: no package", gone(rpm), []string{"error dnf missing " + rpm}},
@@ -212,13 +112,13 @@ func TestEachDamageHasItsFinding(t *testing.T) {
 			f[p] = flip(f[p], bytes.Index(f[p], []byte(`"sha256">`))+12)
 		}, []string{"error dnf signature " + repod + "repomd.xml.asc"}},
 		{"dnf: a byte of the signature", flipAt(repod+"repomd.xml.asc", -120), []string{"error dnf signature " + repod + "repomd.xml.asc"}},
-		{"dnf: no signature", gone(repod + "repomd.xml.asc"), []string{"warning dnf unsigned " + repod + "repomd.xml"}},
-		{"dnf: an old signature", stale(repod + "repomd.xml.asc"), []string{"error dnf torn " + repod + "repomd.xml.asc"}},
+		{"dnf: no signature", gone(repod + "repomd.xml.asc"), []string{"warning dnf unsigned " + repod + "repomd.xml: there is no repomd.xml.asc: clients with repo_gpgcheck=1 refuse the repository"}},
+		{"dnf: an old signature", stale(repod + "repomd.xml.asc"), []string{"error dnf torn " + repod + "repomd.xml.asc: but of another repomd.xml than the one here"}},
 		{"dnf: an old repomd.xml", stale(repod + "repomd.xml"), []string{"error dnf torn " + repod + "repomd.xml.asc"}},
 		{"dnf: all of it old", stale(repod+"repomd.xml", repod+"repomd.xml.asc"), nil},
 		{"dnf: a wrong count", func(t *testing.T, f, _ files) {
 			reindex(t, f, func(b []byte) []byte { return replace(t, b, `packages="4"`, `packages="5"`) })
-		}, []string{"error dnf count " + repod + "primary.xml"}},
+		}, []string{"error dnf count " + repod + "primary.xml: it says it has 5 packages, there are 4"}},
 		{"dnf: a package twice", func(t *testing.T, f, _ files) {
 			reindex(t, f, func(b []byte) []byte {
 				b = replace(t, b, `packages="4"`, `packages="5"`)
@@ -231,78 +131,100 @@ func TestEachDamageHasItsFinding(t *testing.T) {
 			at += bytes.Index(f[rpm][at:], []byte{0x89, 1, 0xb3}) + 300 // in the signature of 3072 bits
 			resign(t, f, rpm, flip(f[rpm], at))
 		}, []string{"error dnf signature " + rpm, "error site hash " + rpm}},
+		{"dnf: a package without a signature among others", func(t *testing.T, f, _ files) {
+			delete(f, sitePath) // which lists it, too
+			resign(t, f, rpm, unsigned(t)["rpm/stable/Packages/h/hello-1.0.0-1.x86_64.rpm"])
+		}, []string{"error dnf unsigned " + rpm + ": it bears no signature, though other packages do: clients with gpgcheck=1 refuse it"}},
+		{"dnf: a file that is no package", func(t *testing.T, f, _ files) {
+			delete(f, sitePath)
+			resign(t, f, rpm, bytes.Repeat([]byte("x"), len(f[rpm])))
+		}, []string{"error dnf index " + rpm + ": it is as its index says, but no rpm package"}},
 
 		{"pacman: a byte of a package", flipAt(pkg, -1), []string{"error pacman hash " + pkg}},
 		{"pacman: a byte of its signature", flipAt(pkg+".sig", -9), []string{"error pacman signature " + pkg + ".sig"}},
 		{"pacman: the signature of another package", func(t *testing.T, f, _ files) {
 			f[pkg+".sig"] = f["arch/x86_64/hello-data-1.1.0-1-x86_64.pkg.tar.zst.sig"]
-		}, []string{"error pacman signature " + pkg + ".sig"}},
-		{"pacman: no signature of a package", gone(pkg + ".sig"), []string{"error pacman missing " + pkg + ".sig"}},
+		}, []string{"error pacman signature " + pkg + ".sig: the text was changed"}},
+		{"pacman: no signature of a package", gone(pkg + ".sig"), []string{"error pacman missing " + pkg + ".sig: it is not there, though other packages have a signature: clients refuse the package"}},
 		{"pacman: a byte of the database", flipAt(db+".db", 60), []string{"error pacman signature " + db + ".db.sig"}},
 		{"pacman: a byte of its signature", flipAt(db+".db.sig", -9), []string{"error pacman signature " + db + ".db.sig"}},
 		{"pacman: an old signature", stale(db + ".db.sig"), []string{"error pacman torn " + db + ".db.sig"}},
 		{"pacman: an old database", stale(db + ".db"), []string{"error pacman torn " + db + ".db.sig"}},
-		{"pacman: old lists of files", stale(db+".files", db+".files.sig"), []string{"warning pacman torn " + db + ".files"}},
+		{"pacman: no package is signed", func(_ *testing.T, f, _ files) {
+			maps.DeleteFunc(f, func(p string, _ []byte) bool { return strings.HasSuffix(p, ".pkg.tar.zst.sig") })
+		}, []string{"warning pacman unsigned arch/x86_64/hello: none of its 2 packages is signed, though the index is: clients with SigLevel = Required refuse them", "warning pacman unsigned arch/x86_64/hello-beta"}},
+		{"pacman: old lists of files", stale(db+".files", db+".files.sig"), []string{"warning pacman torn " + db + ".files: it lacks hello 1.1.0-1, which .db has: the two are of two publishes"}},
 		{"pacman: no lists of files", func(t *testing.T, f, _ files) {
 			delete(f, db+".files")
 			delete(f, db+".files.sig")
-		}, []string{"warning pacman missing " + db + ".files"}},
-		{"pacman: no signature of the database", gone(db + ".files.sig"), []string{"error pacman missing " + db + ".files.sig"}},
+		}, []string{"warning pacman missing " + db + ".files: it is not there: pacman -Fy fails"}},
+		{"pacman: no signature of the database", gone(db + ".files.sig"), []string{"error pacman missing " + db + ".files.sig: it is not there, though .db has one"}},
 
-		{"apk: a byte of a package's files", flipAt(apk, -1), []string{"error apk hash " + apk}},
+		{"apk: a byte of a package's files", flipAt(apk, -1), []string{"error apk hash " + apk + ": the SHA-256 of its files is "}},
 		{"apk: the end of a package", cut(apk), []string{"error apk size " + apk}},
 		{"apk: no package", gone(apk), []string{"error apk missing " + apk}},
-		{"apk: a byte of the index", flipAt(apkidx, -20), []string{"error apk signature " + apkidx}},
+		{"apk: a byte of the index", flipAt(apkidx, -20), []string{"error apk signature " + apkidx + ": the text was changed"}},
 		{"apk: not signed", func(t *testing.T, f, _ files) {
 			_, body, err := apkSignatures(f[apkidx])
 			if err != nil {
 				t.Fatal(err)
 			}
 			f[apkidx] = body
-		}, []string{"warning apk unsigned " + apkidx}},
+		}, []string{"warning apk unsigned " + apkidx + ": the index is not signed: apk refuses it without --allow-untrusted"}},
+		{"apk: a file that is no package", func(_ *testing.T, f, _ files) { f[apk] = bytes.Repeat([]byte("x"), len(f[apk])) },
+			[]string{"error apk hash " + apk + ": it is no apk package: gzip: invalid header"}},
+		{"apk: a gzip stream that is no package", func(t *testing.T, f, _ files) {
+			f[apk] = append(zipped(t, bytes.Repeat([]byte("x"), 1024)), make([]byte, len(f[apk]))...)[:len(f[apk])]
+		}, []string{"error apk hash " + apk + ": it is no apk package: archive/tar: invalid tar header"}},
 		{"apk: another package's control part", func(t *testing.T, f, _ files) {
 			other := f["apk/beta/x86_64/hello-data-1.1.0-r1.apk"]
 			f[apk] = append(bytes.Clone(other), make([]byte, max(0, len(f[apk])-len(other)))...)[:len(f[apk])]
-		}, []string{"error apk hash " + apk}},
+		}, []string{"error apk hash " + apk + ": the SHA-1 of its control part is "}},
 
 		{"opkg: a byte of a package", flipAt(ipk, -1), []string{"error opkg hash " + ipk}},
 		{"opkg: no package", gone(ipk), []string{"error opkg missing " + ipk}},
 		{"opkg: a byte of Packages", flipAt(feed+"Packages", 12), []string{"error opkg signature " + feed + "Packages.asc"}},
-		{"opkg: a byte of usign's signature", flipAt(feed+"Packages.sig", -20), []string{"error opkg signature " + feed + "Packages.sig"}},
+		{"opkg: a byte of usign's signature", func(t *testing.T, f, _ files) {
+			b := bytes.Clone(f[feed+"Packages.sig"])
+			if at := len(b) - 20; b[at] != 'A' { // a letter of base64, as before
+				b[at] = 'A'
+			} else {
+				b[at] = 'B'
+			}
+			f[feed+"Packages.sig"] = b
+		}, []string{"error opkg signature " + feed + "Packages.sig: is wrong: the text was changed, or a cache serves it and Packages of two publishes"}},
 		{"opkg: a byte of OpenPGP's signature", flipAt(feed+"Packages.asc", -120), []string{"error opkg signature " + feed + "Packages.asc"}},
 		{"opkg: a damaged Packages.gz", flipAt(feed+"Packages.gz", -6), []string{"error opkg index " + feed + "Packages.gz"}},
-		{"opkg: an old Packages.gz", stale(feed + "Packages.gz"), []string{"error opkg hash " + feed + "Packages.gz"}},
+		{"opkg: an old Packages.gz", stale(feed + "Packages.gz"), []string{"error opkg hash " + feed + "Packages.gz: it does not hold what Packages is: what a client sees depends on which one it fetches"}},
 		{"opkg: old signatures", stale(feed+"Packages.sig", feed+"Packages.asc"), []string{"error opkg torn " + feed + "Packages.asc"}},
 		{"opkg: an old feed", stale(feed+"Packages", feed+"Packages.gz"), []string{"error opkg torn " + feed + "Packages.asc"}},
-		{"opkg: no Packages.gz", gone(feed + "Packages.gz"), []string{"warning opkg missing " + feed + "Packages.gz"}},
+		{"opkg: no Packages.gz", gone(feed + "Packages.gz"), []string{"warning opkg missing " + feed + "Packages.gz: feeds are usually added as src/gz, which asks for it"}},
 		{"opkg: a package twice", func(t *testing.T, f, _ files) {
 			refeed(t, f, func(b []byte) []byte { return append(b, b...) })
 		}, []string{"warning opkg listed-twice " + feed + "Packages"}},
 
 		{"brew: a byte of an archive", flipAt(tgz, -1), []string{"error brew hash " + tgz}},
 		{"brew: another digest in a formula", func(t *testing.T, f, _ files) {
-			p := "brew/Formula/hello.rb"
-			f[p] = flip(f[p], bytes.Index(f[p], []byte(`sha256 "`))+9)
+			f[rb] = flip(f[rb], bytes.Index(f[rb], []byte(`sha256 "`))+9)
 		}, []string{"error brew hash downloads/hello/1.1.0/hello_1.1.0_darwin_arm64.tar.gz"}},
 		{"brew: no digest in a formula", func(t *testing.T, f, _ files) {
-			p := "brew/Formula/hello.rb"
-			f[p] = regexp.MustCompile(`(?m)^ *sha256 .*\n`).ReplaceAll(f[p], nil)
-		}, []string{"error brew index brew/Formula/hello.rb"}},
-		{"brew: no formula", gone("brew/Formula/hello.rb"), []string{"error brew missing brew/Formula/hello.rb"}},
+			f[rb] = regexp.MustCompile(`(?m)^ *sha256 .*\n`).ReplaceAll(f[rb], nil)
+		}, []string{"error brew index brew/Formula/hello.rb: it names \"https://example.org/hello/downloads/hello/1.1.0/hello_1.1.0_darwin_arm64.tar.gz\" without a sha256"}},
+		{"brew: no formula", gone(rb), []string{"error brew missing " + rb}},
 
 		{"downloads: a byte of the list", flipAt(sums, 3), []string{"error downloads signature " + sums + ".asc"}},
 		{"downloads: a byte of the signature", flipAt(sums+".asc", -120), []string{"error downloads signature " + sums + ".asc"}},
 		{"downloads: an old signature", stale(sums + ".asc"), []string{"error downloads torn " + sums + ".asc"}},
 		{"downloads: an old list", stale(sums), []string{"error downloads torn " + sums + ".asc"}},
-		{"downloads: no signature", gone(sums + ".asc"), []string{"warning downloads unsigned " + sums}},
+		{"downloads: no signature", gone(sums + ".asc"), []string{"warning downloads unsigned " + sums + ": it is not signed: whoever can change the files can change it"}},
 
 		{"site: no script", gone("install.sh"), []string{"error site missing install.sh"}},
-		{"site: half a script", cut("install.sh"), []string{"error site index install.sh"}},
+		{"site: half a script", cut("install.sh"), []string{"error site index install.sh: it does not begin as a script or is cut off"}},
 		{"site: a page in the script's place", func(t *testing.T, f, _ files) {
 			f["install.sh"] = []byte("<!DOCTYPE html>\n")
-		}, []string{"error site index install.sh"}},
+		}, []string{"error site index install.sh: it does not begin as a script or is cut off"}},
 		{"site: no key", gone("keys/hello.asc"), []string{"error  missing keys/hello.asc"}},
-		{"site: half of install.json", cutHalf("install.json"), []string{"error site index install.json"}},
+		{"site: half of install.json", cutHalf("install.json"), []string{"error site index install.json: it can't be read: unexpected end of JSON input"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f, old := generation(t, 1), generation(t, 0)
@@ -363,20 +285,12 @@ func TestAnAPKIsKnownByItsControlPart(t *testing.T) {
 		t.Errorf("another version: %v", err)
 	}
 	for _, bad := range [][]byte{nil, []byte("x"), f[apkidx][:100], zipped(t, []byte("x"))} {
-		if err := apkParts(bytes.NewReader(bad), control); err == nil {
-			t.Errorf("%.20q is a package", bad)
+		if err := apkParts(bytes.NewReader(bad), control); err == nil || !strings.HasPrefix(err.Error(), "it is no apk package: ") {
+			t.Errorf("%.20q is a package: %v", bad, err)
 		}
 	}
 }
 
 func cutHalf(p string) func(*testing.T, map[string][]byte, map[string][]byte) {
 	return func(t *testing.T, f, _ map[string][]byte) { f[p] = f[p][:len(f[p])/2] }
-}
-
-// resign puts other bytes in a package's place and has dnf's index vouch for them.
-func resign(t *testing.T, f map[string][]byte, p string, b []byte) {
-	t.Helper()
-	old := fmt.Sprintf("%x", sha256.Sum256(f[p]))
-	f[p] = b
-	reindex(t, f, func(primary []byte) []byte { return replace(t, primary, old, fmt.Sprintf("%x", sha256.Sum256(b))) })
 }

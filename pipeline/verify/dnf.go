@@ -207,8 +207,8 @@ func (l *rpmList) parse(text io.Reader) error {
 			}
 			l.stated = int(n)
 		case s.depth == 1 && (t.end || t.empty) && string(t.name) == "package":
-			if l.n++; l.n > maxItems {
-				return errors.New("it lists more than 10 million packages")
+			if l.n++; l.n > l.MaxPackages {
+				return tooMany(l.MaxPackages)
 			}
 			if l.primary {
 				if err := l.add(&e); err != nil {
@@ -262,8 +262,12 @@ func (l *rpmList) add(e *rpmEntry) error {
 		return err
 	case w.algorithm == "":
 		return errors.New("it has no checksum")
-	case e.name == "" || e.version == "" || e.href == "":
-		return errors.New("it has no name, version or location")
+	case e.name == "":
+		return errors.New("it has no name")
+	case e.version == "":
+		return errors.New("it has no version")
+	case e.href == "":
+		return errors.New("it has no location")
 	}
 	version := e.version + "-" + e.release
 	if e.epoch != "" && e.epoch != "0" {

@@ -20,8 +20,8 @@ func (r *run) list(ctx context.Context) ([]string, error) {
 	}
 	paths := []string{}
 	err := l.List(ctx, func(p string) error {
-		if paths = append(paths, p); len(paths) > maxItems {
-			return fmt.Errorf("there are more than %d files", maxItems)
+		if paths = append(paths, p); len(paths) > maxFiles {
+			return fmt.Errorf("there are more than %d files", maxFiles)
 		}
 		return nil
 	})
@@ -51,7 +51,7 @@ func (r *run) find(ctx context.Context, paths []string) ([]*target, error) {
 			client, dir, named := strings.Cut(c, ":")
 			if named {
 				if dir = path.Clean(dir); dir != "." && !validPath(dir) {
-					return nil, fmt.Errorf("%w: client %q: %q is no path in the tree", errCall, c, dir)
+					return nil, fmt.Errorf("%w: client %q: %q is no path in the tree", ErrCall, c, dir)
 				}
 				asked = append(asked, client+":"+dir)
 				continue

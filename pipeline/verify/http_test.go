@@ -65,6 +65,8 @@ func TestHeadersAreJudged(t *testing.T) {
 			w.Header().Set("Expires", "Mon, 01 Jun 2026 01:00:00 GMT")
 		case rpm:
 			w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		case ipk: // sent in pieces then
+			w.Header().Set("Content-Encoding", "identity")
 		case pkg + ".sig", "keys/hello.asc":
 			w.Header().Set("Cache-Control", "max-age=31536000")
 		case amd64 + "Packages.gz":
@@ -72,10 +74,11 @@ func TestHeadersAreJudged(t *testing.T) {
 		}
 	})
 	expect(t, see(t, nil, Options{Fetch: overHTTP(t, url), Packages: Hashes}),
-		"warning apt cache-control "+suite+"InRelease",
+		"warning apt cache-control "+suite+"InRelease: caches keep it for 1h0m0s: for that long clients get an old index after a publish",
 		"warning pacman cache-control "+db+".db",
-		"warning dnf content-type "+rpm,
-		"warning apt content-encoding "+amd64+"Packages.gz")
+		"warning dnf content-type "+rpm+": it is served as text/html: is it a page that stands in for a missing file?",
+		"warning apt content-encoding "+amd64+`Packages.gz: it is served with Content-Encoding: "gzip" though that was not asked for`,
+		"warning opkg content-length "+ipk+": it is served without a length: clients can neither show progress nor see that it was cut off")
 }
 
 func TestAPlaceWithoutInstallJSONIsProbed(t *testing.T) {
@@ -124,16 +127,23 @@ func TestWhatAServerAnswersIsToldWithoutSecrets(t *testing.T) {
 	}
 	u.User = url.UserPassword("ann", "topsecret")
 	rep := see(t, nil, Options{Fetch: overHTTP(t, u.String()), Packages: Hashes, Clients: []string{"apt:dists/stable", "dnf:rpm/stable"}})
-	expect(t, rep, "error apt unreachable "+deb, "error dnf unreachable "+rpm, "error dnf missing rpm/stable/Packages/h/hello-1.0.0-1.x86_64.rpm")
+	expect(t, rep, "error apt unreachable "+deb+`: it can't be read: the server answers "503 Service Unavailable"`, "error dnf unreachable "+rpm, "error dnf missing rpm/stable/Packages/h/hello-1.0.0-1.x86_64.rpm: it is not there: the server answers \"403 Forbidden\"")
 	for _, f := range rep.Findings {
 		if strings.Contains(f.String(), "topsecret") {
 			t.Errorf("a secret is told: %s", f)
 		}
 	}
-	for _, bad := range []string{"ftp://x/", "x", "https://ann:topsecret@h/?token=topsecret", "https://%zztopsecret"} {
-		if _, err := HTTP(bad, nil); err == nil || strings.Contains(err.Error(), "topsecret") {
-			t.Errorf("HTTP(%q): %v", bad, err)
+	const form = "the address is not of the form https://host/path"
+	for bad, want := range map[string]string{
+		"ftp://x/": form, "x": form, "https://%zztopsecret": form,
+		"https://ann:topsecret@h/?token=topsecret": "the address of h has a query or fragment: give the folder of the tree alone",
+	} {
+		if _, err := HTTP(bad, nil); err == nil || err.Error() != want {
+			t.Errorf("HTTP(%q): %v, want %q", bad, err, want)
 		}
+	}
+	if _, err := overHTTP(t, s.URL).(Outsider).OpenURL(context.Background(), "https://h/%zztopsecret"); err == nil || err.Error() != "its address is not one that can be fetched" {
+		t.Errorf("an address that is none: %v", err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -99,6 +99,7 @@ func (r *run) parseDatabase(ctx context.Context, t *target, name string, b []byt
 	text := &counter{ctx: ctx, r: plain, limit: r.MaxIndex}
 	names = make(map[string]bool)
 	var seen twice
+	n := 0
 	in := tar.NewReader(text)
 	for {
 		h, err := in.Next()
@@ -115,15 +116,15 @@ func (r *run) parseDatabase(ctx context.Context, t *target, name string, b []byt
 		if err != nil {
 			return nil, nil, fmt.Errorf("%.200q: %w", h.Name, err)
 		}
+		if n++; n > r.MaxPackages {
+			return nil, nil, tooMany(r.MaxPackages)
+		}
 		if again, differ := seen.add(id, it.hex); again {
 			r.listedTwice(t, name, id, differ)
 		}
 		names[id] = true
 		if it.path != "" {
 			items = append(items, it)
-		}
-		if len(items) > maxItems {
-			return nil, nil, errors.New("it lists more than 10 million packages")
 		}
 	}
 	_, err = io.Copy(io.Discard, text) // the checksum stands at the end

@@ -94,9 +94,16 @@ func TestTheScannerSeesWhatTheLibrarySees(t *testing.T) {
 			t.Errorf("%.80s:\n got %.200s %v\nwant %.200s %v", text, got, err, want, err2)
 		}
 	}
-	for _, text := range []string{``, `x`, `<r>`, `</r>`, `<r></s>`, `<r/><s/>`, `<r/>x`, `<r`, `<>`, `<r><!-- `, `<r><![CDATA[`, `<!DOCTYPE r><r/>`, strings.Repeat("<a>", 40) + strings.Repeat("</a>", 40)} {
-		if got, err := shape(text); err == nil {
-			t.Errorf("%.40q is read as %s", text, got)
+	const early = "the XML ends early"
+	for text, want := range map[string]string{
+		``: early, `x`: early, `<r>`: early, `<r`: early, `<r><!-- `: early, `<r><![CDATA[`: early,
+		`</r>`: `the XML closes "r", which is not what is open`, `<r></s>`: `the XML closes "s", which is not what is open`,
+		`<r/><s/>`: "the XML has two roots", `<r/>x`: "text follows the XML", `<>`: "the XML has a tag without a name",
+		`<!DOCTYPE r><r/>`: "the XML has a DOCTYPE, which is not read", strings.Repeat("<a>", 40): "the XML is nested more than 32 deep",
+		"<r " + strings.Repeat("x", maxTag): "a tag or text is longer than 1048576 bytes",
+	} {
+		if got, err := shape(text); err == nil || err.Error() != want {
+			t.Errorf("%.40q is read as %.40s, %v, want %q", text, got, err, want)
 		}
 	}
 }
@@ -138,9 +145,12 @@ func TestStanzasAreRead(t *testing.T) {
 	if err != nil || len(got) != 2 || got[0] != want[0] || got[1] != want[1] {
 		t.Errorf("%q %v, want %q", got, err, want)
 	}
-	for _, bad := range []string{" x\n", "x\n", "a b: c\n", "Package: a\nPackage: b\n"} {
-		if err := stanzas(strings.NewReader(bad), func(*stanza) error { return nil }); err == nil {
-			t.Errorf("%q is read", bad)
+	for bad, want := range map[string]string{
+		" x\n": "line 1 continues a field, but there is none", "\nx\n": `line 2 is no field: "x\n"`, "a b: c\n": `line 1 is no field: "a b: c\n"`,
+		"Package: a\nPackage: b\n": "line 2: field Package is there twice", strings.Repeat("x", 70000) + "\n": "line 1 is longer than 65536 bytes",
+	} {
+		if err := stanzas(strings.NewReader(bad), func(*stanza) error { return nil }); err == nil || err.Error() != want {
+			t.Errorf("%.40q: %v, want %q", bad, err, want)
 		}
 	}
 }

@@ -51,8 +51,10 @@ type Finding struct {
 	Text     string   `json:"text"`
 }
 
+// String is a line for people: "error: apt: pool/a.deb: it is not there (missing)".
 func (f Finding) String() string {
-	return strings.TrimSpace(fmt.Sprintf("%s: %s: %s: %s (%s)", f.Severity, f.Client, f.Path, f.Text, f.Code))
+	parts := slices.DeleteFunc([]string{string(f.Severity), f.Client, f.Path, f.Text}, func(s string) bool { return s == "" })
+	return strings.Join(parts, ": ") + " (" + f.Code + ")"
 }
 
 // Report is what Run saw. It is the same for the same tree.

@@ -57,10 +57,11 @@ type Options struct {
 	Keys         []Key    // what to trust; empty: the keys in the tree
 	Fingerprints []string // of OpenPGP (40 hex digits) and RSA or usign keys (16): other keys of that length are not trusted
 
-	Packages Depth
-	Now      time.Time // asked about expiry and dates
-	Jobs     int       // packages at once; 0 means the number of CPUs, and 8 over HTTP
-	MaxIndex int64     // bytes of an index after decompression; 0 means 512 MB
+	Packages    Depth
+	Now         time.Time // asked about expiry and dates
+	Jobs        int       // packages at once; 0 means the number of CPUs, and 8 over HTTP
+	MaxIndex    int64     // bytes of an index after decompression; 0 means 512 MB
+	MaxPackages int       // of one index; 0 means 10 million
 
 	Progress func(Event) // told after each package; called from several goroutines; nil drops
 }
@@ -86,6 +87,9 @@ const (
 	maxPacked  = 256 << 20 // an index that is held in memory
 	maxPointer = 64 << 20  // Release, repomd.xml, SHA256SUMS, install.json
 	maxSmall   = 1 << 20   // keys, signatures, formulae
+
+	maxPackages = 10_000_000 // of an index, where Options do not say
+	maxFiles    = 10_000_000 // of a place that can be listed
 )
 
 // Run looks at a tree. What is wrong with it are Findings of the Report; the error
@@ -99,11 +103,11 @@ var clients = []string{"apt", "dnf", "pacman", "apk", "opkg", "brew", "downloads
 
 func look(ctx context.Context, o Options, see func(t *target, name, version string)) (*Report, error) {
 	if o.Fetch == nil {
-		return nil, fmt.Errorf("%w: there is nothing to look at, Options.Fetch is nil", errCall)
+		return nil, fmt.Errorf("%w: there is nothing to look at, Options.Fetch is nil", ErrCall)
 	}
 	for _, c := range o.Clients {
 		if name, _, _ := strings.Cut(c, ":"); !slices.Contains(clients, name) {
-			return nil, fmt.Errorf("%w: client %q is not known; there are: %s", errCall, name, strings.Join(clients, " "))
+			return nil, fmt.Errorf("%w: client %q is not known; there are: %s", ErrCall, name, strings.Join(clients, " "))
 		}
 	}
 	if o.Jobs <= 0 {
@@ -114,6 +118,9 @@ func look(ctx context.Context, o Options, see func(t *target, name, version stri
 	}
 	if o.MaxIndex <= 0 {
 		o.MaxIndex = maxIndex
+	}
+	if o.MaxPackages <= 0 {
+		o.MaxPackages = maxPackages
 	}
 	r := &run{Options: o, log: &log{}, see: see}
 	paths, err := r.list(ctx)

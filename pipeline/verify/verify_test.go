@@ -52,6 +52,19 @@ func TestAReportIsTheSameForTheSameTree(t *testing.T) {
 	}
 }
 
+func TestAFindingIsALine(t *testing.T) {
+	for f, want := range map[Finding]string{
+		{Error, "apt", "pool/a.deb", "missing", "it is not there"}:      "error: apt: pool/a.deb: it is not there (missing)",
+		{Warning, "", "keys/a.asc", "weak-key", "it is weak"}:           "warning: keys/a.asc: it is weak (weak-key)",
+		{Error, "", "", "no-key", "there is no key"}:                    "error: there is no key (no-key)",
+		{Error, "apk", "", "missing", "there is no repository for apk"}: "error: apk: there is no repository for apk (missing)",
+	} {
+		if f.String() != want {
+			t.Errorf("%q, want %q", f, want)
+		}
+	}
+}
+
 func TestManyFindingsAreCounted(t *testing.T) {
 	var all []Finding
 	for i := range 250 {

@@ -92,19 +92,19 @@ func Wait(ctx context.Context, o Options, until Expect, pause func(context.Conte
 			if lack = lacking(rep, err, until, seen); lack == "" {
 				return rep, nil
 			}
-			if errors.Is(err, errCall) {
+			if errors.Is(err, ErrCall) {
 				return nil, err
 			}
 		}
 		if err := pause(ctx, wait); err != nil {
-			return last, fmt.Errorf("%w: %s", err, lack)
+			return last, fmt.Errorf("%s (%w)", lack, err)
 		}
 		o.Now = o.Now.Add(wait)
 	}
 }
 
-// errCall says that Options are wrong, which waiting will not change.
-var errCall = errors.New("the call can't succeed")
+// ErrCall says that Options are wrong, which neither the tree nor waiting changes.
+var ErrCall = errors.New("the call can't succeed")
 
 // lacking says what is still missing; "" if nothing is.
 func lacking(rep *Report, err error, until Expect, seen []bool) string {

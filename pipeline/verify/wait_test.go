@@ -107,8 +107,11 @@ func TestWaitSaysWhatIsMissing(t *testing.T) {
 		t.Errorf("an empty place: %v", err)
 	}
 	never := func(context.Context, time.Duration) error { t.Error("it waits"); return gaveUp }
-	if _, err := Wait(context.Background(), Options{Fetch: FS(mapFS(f)), Clients: []string{"yum"}}, Expect{}, never); err == nil || errors.Is(err, gaveUp) {
+	if _, err := Wait(context.Background(), Options{Fetch: FS(mapFS(f)), Clients: []string{"yum"}}, Expect{}, never); err == nil || !strings.Contains(err.Error(), `the call can't succeed: client "yum" is not known`) {
 		t.Errorf("a wrong call: %v", err)
+	}
+	if _, err := Wait(context.Background(), o, Expect{}, nil); err == nil || err.Error() != "there is nothing to wait with: pause is nil" {
+		t.Errorf("no pause: %v", err)
 	}
 }
 

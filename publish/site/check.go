@@ -77,11 +77,19 @@ func (f *faults) path(what, s string) {
 	}
 }
 
-func (f *faults) address(what, s string) {
-	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || strings.ContainsFunc(s, unicode.IsControl) {
-		f.add("%s %q is not an http or https address", what, s)
+// address reports whether s is one; a password in it is not repeated.
+func (f *faults) address(what, s string) bool {
+	_, rest, _ := strings.Cut(s, "://")
+	if host, _, _ := strings.Cut(rest, "/"); strings.Contains(host, "@") {
+		f.add("%s has a name or password in it, which everybody would read: leave it out", what)
+		return false
 	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || strings.ContainsFunc(s, unicode.IsControl) {
+		f.add("%s %q is not an http or https address", what, s)
+		return false
+	}
+	return true
 }
 
 func (in *Input) check() error {
@@ -94,8 +102,7 @@ func (in *Input) check() error {
 	if in.Homepage != "" {
 		f.address("homepage", in.Homepage)
 	}
-	f.address("url", in.URL)
-	if !addressText.MatchString(in.URL) || strings.HasSuffix(in.URL, "/") {
+	if f.address("url", in.URL) && (!addressText.MatchString(in.URL) || strings.HasSuffix(in.URL, "/")) {
 		f.add("url %q has characters that a shell would read, or ends in /", in.URL)
 	}
 	if in.At.IsZero() {
@@ -187,7 +194,7 @@ func (in *Input) checkPackages(f *faults) {
 			for _, d := range v.Downloads {
 				f.path(what+": path", d.Path)
 				if d.URL != "" && !strings.HasPrefix(d.URL, "https://") && !strings.HasPrefix(d.URL, "http://") {
-					f.add("%s: %s lies at %q, which is no address", what, d.Path, d.URL)
+					f.add("%s: %s lies at an address that does not begin with https:// or http://", what, d.Path)
 				}
 				for _, s := range []string{d.Label, d.Client, d.Format, d.Arch} {
 					f.text(what+": download", s, false)

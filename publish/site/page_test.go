@@ -154,6 +154,10 @@ func TestTemplateCanBeReplaced(t *testing.T) {
 			t.Errorf("template %q gave %v", bad, err)
 		}
 	}
+	in.Template = "{{with .Package}}{{.Nothing}}{{end}}"
+	if _, err := Render(in); err == nil || !strings.HasPrefix(err.Error(), `page of package "hello": template: `) {
+		t.Errorf("a template that fails for packages gave %v", err)
+	}
 }
 
 func TestFingerprintCommandsPrintTheFingerprint(t *testing.T) {

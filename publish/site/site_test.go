@@ -109,34 +109,37 @@ func TestWrongInputIsRefusedByName(t *testing.T) {
 	}{
 		{"shell in name", `name "a;rm -rf"`, func(in *Input) { in.Name = "a;rm -rf" }},
 		{"path in name", `name "../x"`, func(in *Input) { in.Name = "../x" }},
-		{"newline in title", "title", func(in *Input) { in.Title = "Hello\nrm -rf /" }},
+		{"newline in title", `title "Hello\nrm -rf /" has a control character or is not UTF-8`, func(in *Input) { in.Title = "Hello\nrm -rf /" }},
 		{"bidi in title", "title", func(in *Input) { in.Title = "Hello \u202egnp.exe" }},
 		{"escape in description", "description", func(in *Input) { in.Description = "\x1b]0;x" }},
+		{"long description", "description is 70000 bytes long, 64 KiB are the most", func(in *Input) { in.Description = strings.Repeat("x", 70000) }},
 		{"no url", `url ""`, func(in *Input) { in.URL = "" }},
-		{"url with shell", "url", func(in *Input) { in.URL = "https://x/$(id)" }},
-		{"url with quote", "url", func(in *Input) { in.URL = "https://x/'" }},
-		{"url with password", "url", func(in *Input) { in.URL = "https://u:p@x" }},
-		{"url with slash", "url", func(in *Input) { in.URL = "https://x/" }},
+		{"url with shell", `url "https://x/$(id)" has characters that a shell would read`, func(in *Input) { in.URL = "https://x/$(id)" }},
+		{"url with quote", "has characters that a shell would read, or ends in /", func(in *Input) { in.URL = "https://x/'" }},
+		{"url with password", "url has a name or password in it, which everybody would read: leave it out", func(in *Input) { in.URL = "https://u:secret@x/" }},
+		{"homepage with password", "homepage has a name or password in it", func(in *Input) { in.Homepage = "https://u:secret@x y/" }},
+		{"url with slash", `url "https://x/" has characters that a shell would read, or ends in /`, func(in *Input) { in.URL = "https://x/" }},
 		{"file url", "url", func(in *Input) { in.URL = "file:///etc" }},
-		{"script homepage", "homepage", func(in *Input) { in.Homepage = "javascript:alert(1)" }},
+		{"script homepage", `homepage "javascript:alert(1)" is not an http or https address`, func(in *Input) { in.Homepage = "javascript:alert(1)" }},
 		{"channel", `channel "a b"`, func(in *Input) { in.Channels[1] = "a b" }},
 		{"channel twice", "twice", func(in *Input) { in.Channels[1] = "stable" }},
 		{"default", `default channel "nightly"`, func(in *Input) { in.Default = "nightly" }},
 		{"package", "package \"`id`\"", func(in *Input) { in.Packages[0].Name = "`id`" }},
 		{"package option", `package "-o"`, func(in *Input) { in.Packages[0].Name = "-o" }},
-		{"package twice", "twice", func(in *Input) { in.Packages[1] = in.Packages[0] }},
+		{"package twice", `package "hello" is in channel "stable" twice`, func(in *Input) { in.Packages[1] = in.Packages[0] }},
 		{"version", "version", func(in *Input) { in.Packages[0].Versions[0].Version = "1 2" }},
-		{"download", "path", func(in *Input) { in.Packages[0].Versions[0].Downloads[0].Path = "../../etc/passwd" }},
+		{"download", `package "hello": path "../../etc/passwd" is not a relative, clean path`, func(in *Input) { in.Packages[0].Versions[0].Downloads[0].Path = "../../etc/passwd" }},
+		{"download elsewhere", "lies at an address that does not begin with https:// or http://", func(in *Input) { in.Packages[0].Versions[0].Downloads[0].URL = "ftp://u:secret@x/y" }},
 		{"key", "fingerprint", func(in *Input) { in.Keys[0].Fingerprint = "xyz" }},
-		{"key path", "path", func(in *Input) { in.Keys[0].Path = "a b|sh" }},
+		{"key path", `key "Hello release key": path "a b|sh" has characters that a shell would read`, func(in *Input) { in.Keys[0].Path = "a b|sh" }},
 		{"client", "client", func(in *Input) { in.Guides["stable"][0].Client = "apt; id" }},
 		{"family", "family", func(in *Input) { in.Guides["stable"][0].Families = []string{"debian\nEND_OF_LIST"} }},
-		{"time", "release time", func(in *Input) { in.At = time.Time{} }},
+		{"time", "release time is not set", func(in *Input) { in.At = time.Time{} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			in := sample()
 			c.break_(in)
-			if _, err := Render(in); err == nil || !strings.Contains(err.Error(), c.want) {
+			if _, err := Render(in); err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("error is %v, want one with %q", err, c.want)
 			}
 		})
@@ -227,7 +230,7 @@ func TestGuideFilesAreJoined(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	in.Guides["beta"][1].Files[0].Blob = formats.Bytes([]byte("other"))
-	if _, err := GuideFiles(in.Guides); err == nil || !strings.Contains(err.Error(), "keys/hello.asc") {
+	if _, err := GuideFiles(in.Guides); err == nil || err.Error() != `guides bring two different files called "keys/hello.asc"` {
 		t.Errorf("two files with one path gave %v", err)
 	}
 }

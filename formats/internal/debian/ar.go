@@ -31,7 +31,7 @@ func NewArWriter(w io.Writer, at time.Time) (*ArWriter, error) {
 // Add writes one member of exactly size bytes.
 func (a *ArWriter) Add(name string, size int64, content io.WriterTo) error {
 	if size > 9_999_999_999 {
-		return fmt.Errorf("%s is %d bytes; an ar archive takes at most 9,999,999,999", name, size)
+		return fmt.Errorf("%s is %d bytes; an ar archive takes at most 9,999,999,999: leave out files", name, size)
 	}
 	if _, err := fmt.Fprintf(a.w, "%-16s%-12d%-6d%-6d%-8s%-10d`\n", name, a.at.Unix(), 0, 0, "100644", size); err != nil {
 		return err

@@ -42,7 +42,7 @@ func Scratch(s *formats.Scratch) (scratch *formats.Scratch, done func() error, e
 func Line(what, s string) error {
 	for _, c := range s {
 		if unicode.IsControl(c) {
-			return fmt.Errorf("%s %q has the control character %q; it must be one line of text", what, s, c)
+			return fmt.Errorf("%s %q has the control character %q; it must be a line of plain text", what, s, c)
 		}
 	}
 	return nil
@@ -66,7 +66,7 @@ func Description(summary, text string) (string, error) {
 	}
 	for _, line := range lines {
 		line = strings.TrimRight(line, " ")
-		if err := Line("description", line); err != nil {
+		if err := Line("description line", line); err != nil {
 			return "", err
 		}
 		switch {

@@ -115,9 +115,17 @@ func TestParagraphIsReadInOrder(t *testing.T) {
 }
 
 func TestBrokenParagraphsAreRefused(t *testing.T) {
-	for _, text := range []string{"", "\n", " a", "a", ":", "#a: b", "-a: b", "a b: c", "a: b\na: c", "a: b\nA: c", "a: b\n\nc: d", "a: \x00", "a: b\rc", "ä: b"} {
-		if f, err := ParseParagraph([]byte(text)); err == nil {
-			t.Errorf("ParseParagraph(%q) = %q, want an error", text, f)
+	for text, want := range map[string]string{
+		"": "the control paragraph is empty", "\n": "the control paragraph is empty",
+		" a": "line 1 continues a field, but there is none yet",
+		"a":  `line 1 is no field: "a"`, ":": `line 1 is no field: ":"`, "#a: b": `no field: "#a: b"`, "-a: b": `no field: "-a: b"`,
+		"x: y\na b: c": `line 2 is no field: "a b: c"`, "ä: b": `line 1 is no field: "ä: b"`,
+		"a: b\na: c": "field a is there twice", "a: b\nA: c": "field A is there twice",
+		"a: b\n\nc: d": "line 3 begins a second paragraph",
+		"a: \x00":      `line 1 has the control character '\x00'`, "a: b\rc": `line 1 has the control character '\r'`,
+	} {
+		if f, err := ParseParagraph([]byte(text)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("ParseParagraph(%q) = %q, %v; want %s", text, f, err, want)
 		}
 	}
 }
@@ -182,6 +190,21 @@ func FuzzArIsBounded(f *testing.F) {
 	})
 }
 
+func TestArWriterRefusesWrongSizes(t *testing.T) {
+	for size, want := range map[int64]string{
+		1e10: "data.tar is 10000000000 bytes; an ar archive takes at most 9,999,999,999: leave out files",
+		5:    "data.tar is 4 bytes, was to be 5",
+	} {
+		a, err := NewArWriter(&bytes.Buffer{}, Stamp(formats.Spec{}.Time))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Add("data.tar", size, strings.NewReader("four")); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
 func compressXz(t testing.TB, b []byte, args ...string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("xz"); err != nil {
@@ -223,15 +246,20 @@ func TestXzGuardPassesStreamsAndStopsGreedyOnes(t *testing.T) {
 			t.Errorf("%v: the guard passed %d of %d bytes and lost its way: %v", args, n, len(packed), err)
 		}
 	}
-	for _, args := range [][]string{{"--lzma2=dict=128MiB"}, {"--x86", "--lzma2=dict=1MiB"}} {
-		packed := compressXz(t, plain[:1000], args...)
+	broken := compressXz(t, plain[:1000])
+	broken[12+4*(int(broken[12])+1)] = 3 // the first chunk's control byte, behind the block's header
+	for want, packed := range map[string][]byte{
+		"an xz block asks for a dictionary of more than 64 MiB": compressXz(t, plain[:1000], "--lzma2=dict=128MiB"),
+		"an xz block uses another filter than LZMA2":            compressXz(t, plain[:1000], "--x86", "--lzma2=dict=1MiB"),
+		"an xz block is broken":                                 broken,
+	} {
 		got, done, err := Decompress(context.Background(), bytes.NewReader(packed), 1<<30)
 		if err == nil {
 			_, err = (&bytes.Buffer{}).ReadFrom(got)
 			done()
 		}
-		if err == nil {
-			t.Errorf("%v was read", args)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %s", err, want)
 		}
 	}
 	if _, err := xz.NewReader(bytes.NewReader(compressXz(t, nil))); err != nil {
@@ -257,8 +285,9 @@ func TestDecompressionIsBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer done()
-	if n, err := (&bytes.Buffer{}).ReadFrom(r); err == nil || n != 999 {
-		t.Errorf("read %d bytes of at most 999, %v", n, err)
+	const want = "the archive unpacks to more than 999 bytes, which is all that is read of one"
+	if n, err := (&bytes.Buffer{}).ReadFrom(r); err == nil || err.Error() != want || n != 999 {
+		t.Errorf("read %d bytes of at most 999, %v; want %s", n, err, want)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()

@@ -125,7 +125,7 @@ func Decompress(ctx context.Context, r io.Reader, limit int64) (plain io.Reader,
 		br.Reset(nil) // keeps nothing of the package
 		buffers.Put(br)
 	}
-	return &bounded{&ctxReader{ctx, plain}, limit}, done, nil
+	return &bounded{&ctxReader{ctx, plain}, limit, limit}, done, nil
 }
 
 func decompress(br *bufio.Reader) (plain io.Reader, free func(), err error) {
@@ -155,13 +155,13 @@ func decompress(br *bufio.Reader) (plain io.Reader, free func(), err error) {
 
 // bounded ends in an error instead of a silent end.
 type bounded struct {
-	r    io.Reader
-	left int64
+	r           io.Reader
+	limit, left int64
 }
 
 func (b *bounded) Read(p []byte) (int, error) {
 	if b.left <= 0 {
-		return 0, errors.New("the archive unpacks to more than is read of one")
+		return 0, fmt.Errorf("the archive unpacks to more than %d bytes, which is all that is read of one", b.limit)
 	}
 	if int64(len(p)) > b.left {
 		p = p[:b.left]

@@ -53,7 +53,7 @@ func CheckVersion(v string) error {
 		rest = after
 	}
 	if rest == "" || !alnum(rune(rest[0])) || len(rest) > 256 {
-		return fmt.Errorf("version %q does not start with a digit or letter, or is too long", v)
+		return fmt.Errorf("version %q does not start with a digit or letter, or has more than 256 characters", v)
 	}
 	for _, c := range rest {
 		if !alnum(c) && !strings.ContainsRune(".+-~:", c) {

@@ -59,11 +59,17 @@ func TestNFPMAsEngineGivesPackagesWeReadBack(t *testing.T) {
 			}
 			with := *spec
 			with.Services = []formats.Service{{Unit: "hello.service"}}
-			if _, err := write(&with); err == nil || !strings.Contains(err.Error(), "services") {
+			if _, err := write(&with); err == nil || !strings.Contains(err.Error(), "engine nfpm knows no services: write their handling into scripts") {
 				t.Errorf("services: %v", err)
 			}
-			if _, err := kind.New(section("other"), formats.Env{}); err == nil {
-				t.Error("an unknown engine was accepted")
+			with.Services, with.PreDepends = nil, []string{"shadow"}
+			const refused = "engine nfpm knows no predepends for rpm: leave engine out"
+			if _, err := write(&with); kind.Name == "rpm" && (err == nil || err.Error() != refused) || kind.Name == "deb" && err != nil {
+				t.Errorf("predepends: %v", err)
+			}
+			const unknown = `engine "other": distropack and nfpm are known`
+			if _, err := kind.New(section("other"), formats.Env{}); err == nil || err.Error() != unknown {
+				t.Errorf("got %v, want %s", err, unknown)
 			}
 		})
 	}

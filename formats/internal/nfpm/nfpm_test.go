@@ -90,14 +90,21 @@ func TestErrorsComeBack(t *testing.T) {
 			t.Errorf("%s: %v, want context.Canceled", format, err)
 		}
 	}
-	if err := Write(context.Background(), &bytes.Buffer{}, "msi", spec(), arm, nil, nil); err == nil {
-		t.Error("an msi was written")
+	content := func(b formats.Blob) []formats.File {
+		return []formats.File{{Path: "/a", Type: formats.Regular, Content: b}}
 	}
-	if err := Write(context.Background(), &bytes.Buffer{}, "deb", spec(), formats.Platform{OS: "darwin", Arch: "arm64"}, nil, nil); err == nil {
-		t.Error("a deb for darwin was written")
-	}
-	short := formats.KnownFile("/dev/null", formats.Ref{Size: 7})
-	if err := Write(context.Background(), &bytes.Buffer{}, "deb", spec(), arm, []formats.File{{Path: "/a", Type: formats.Regular, Content: short}}, nil); err == nil {
-		t.Error("a file that shrank was packed")
+	for _, c := range []struct {
+		want, format string
+		on           formats.Platform
+		files        []formats.File
+	}{
+		{`nfpm writes no "msi"`, "msi", arm, nil},
+		{"nfpm writes deb packages for linux only, not for darwin/arm64", "deb", formats.Platform{OS: "darwin", Arch: "arm64"}, nil},
+		{"/a: /dev/null changed while it was used: 0 bytes, was 7", "deb", arm, content(formats.KnownFile("/dev/null", formats.Ref{Size: 7}))},
+		{"/a: content is 5 bytes, was to be 7", "deb", arm, content(formats.Parts(formats.Ref{Size: 7}, [][]byte{[]byte("short")}))},
+	} {
+		if err := Write(context.Background(), &bytes.Buffer{}, c.format, spec(), c.on, c.files, nil); err == nil || err.Error() != c.want {
+			t.Errorf("got %v, want %s", err, c.want)
+		}
 	}
 }

@@ -73,6 +73,11 @@ type piece struct {
 
 // New returns a Packer. ctx ends it early: writes then fail with its error.
 func New(ctx context.Context, codec Codec, scratch *formats.Scratch) (*Packer, error) {
+	switch codec {
+	case None, Gzip, Zstd:
+	default:
+		return nil, fmt.Errorf("unknown compression %q; there are none, gzip and zstd", codec)
+	}
 	out, err := scratch.Temp()
 	if err != nil {
 		return nil, err
@@ -148,10 +153,7 @@ func (p *Packer) compressBlob(w io.Writer, b formats.Blob) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.Close()) }()
 	crc := crc32.NewIEEE()
-	cw, err := p.compressor(w)
-	if err != nil {
-		return err
-	}
+	cw := p.compressor(w)
 	n, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(cw, crc)}, &ctxReader{p.ctx, r}, make([]byte, 128<<10))
 	if err != nil {
 		return err
@@ -225,11 +227,9 @@ func (p *Packer) flush() error {
 	done := make(chan compressed, 1)
 	p.running = append(p.running, done)
 	go func() {
-		var cw compressor
-		if cw, c.err = p.compressor(&c.packed); c.err == nil {
-			_, c.err = cw.Write(c.plain.Bytes())
-			c.err = errors.Join(c.err, cw.finish())
-		}
+		cw := p.compressor(&c.packed)
+		_, err := cw.Write(c.plain.Bytes())
+		c.err = errors.Join(err, cw.finish())
 		c.crc = crc32.ChecksumIEEE(c.plain.Bytes())
 		done <- c
 	}()
@@ -310,10 +310,10 @@ type compressor struct {
 	finish func() error
 }
 
-func (p *Packer) compressor(w io.Writer) (compressor, error) {
+func (p *Packer) compressor(w io.Writer) compressor {
 	switch p.codec {
 	case None:
-		return compressor{w, func() error { return nil }}, nil
+		return compressor{w, func() error { return nil }}
 	case Gzip:
 		z := flaters.Get().(*flate.Writer)
 		z.Reset(w)
@@ -323,17 +323,15 @@ func (p *Packer) compressor(w io.Writer) (compressor, error) {
 			err := z.Flush()
 			flaters.Put(z)
 			return err
-		}}, nil
-	case Zstd:
-		z := encoders.Get().(*zstd.Encoder)
-		z.Reset(w)
-		return compressor{z, func() error {
-			err := z.Close()
-			encoders.Put(z)
-			return err
-		}}, nil
+		}}
 	}
-	return compressor{}, fmt.Errorf("unknown compression %q", p.codec)
+	z := encoders.Get().(*zstd.Encoder)
+	z.Reset(w)
+	return compressor{z, func() error {
+		err := z.Close()
+		encoders.Put(z)
+		return err
+	}}
 }
 
 // Finish ends the output and returns it. After Finish the Packer takes no more
@@ -344,11 +342,7 @@ func (p *Packer) Finish() (*Packed, error) {
 	}
 	if len(p.pieces) == 0 && p.codec == Zstd { // an empty file is no zstd stream
 		count := &counter{w: p.out}
-		cw, err := p.compressor(count)
-		if err != nil {
-			return nil, err
-		}
-		if err := cw.finish(); err != nil {
+		if err := p.compressor(count).finish(); err != nil {
 			return nil, err
 		}
 		p.add(piece{"", 0, count.n}, 0, 0)

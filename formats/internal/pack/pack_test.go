@@ -1,10 +1,12 @@
 package pack
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"hash/crc32"
 	"io"
 	"math/rand/v2"
@@ -146,8 +148,58 @@ func TestContentThatChangedIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Abort()
-	if err := p.Blob(blob); err == nil {
-		t.Error("a file that grew was packed")
+	want := name + " changed while it was used: 262145 bytes, was 262144"
+	if err := p.Blob(blob); fmt.Sprint(err) != want {
+		t.Errorf("a file that grew: %v, want %s", err, want)
+	}
+}
+
+func TestContentThatIsNotAsLongAsItSaysIsRefused(t *testing.T) {
+	for _, size := range []int64{100, Large} {
+		for _, n := range []int{int(size) - 1, int(size) + 1} {
+			p, err := New(context.Background(), Zstd, formats.NewScratch(t.TempDir()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			lying := formats.Parts(formats.Ref{Size: size}, [][]byte{random(n)})
+			want := fmt.Sprintf("usr/x: content is %d bytes, was to be %d", n, size)
+			if err := p.Tar(&tar.Header{Name: "usr/x"}, lying); fmt.Sprint(err) != want {
+				t.Errorf("Tar: %v, want %s", err, want)
+			}
+			p.Abort()
+		}
+	}
+}
+
+func TestFinishedPackerTakesNoMore(t *testing.T) {
+	scratch := formats.NewScratch(t.TempDir())
+	refuses := func(p *Packer, want string) {
+		t.Helper()
+		_, err := p.Write([]byte("x"))
+		_, again := p.Finish()
+		for _, err := range []error{err, p.Blob(formats.Bytes(nil)), p.EndTar(), again} {
+			if fmt.Sprint(err) != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		}
+	}
+	p, err := New(context.Background(), Gzip, scratch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := p.Finish()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	refuses(p, "packer is finished")
+	if p, err = New(context.Background(), Gzip, scratch); err != nil {
+		t.Fatal(err)
+	}
+	p.Abort()
+	refuses(p, "packer was given up")
+	if _, err := New(context.Background(), "lzma", scratch); fmt.Sprint(err) != `unknown compression "lzma"; there are none, gzip and zstd` {
+		t.Errorf("New: %v", err)
 	}
 }
 

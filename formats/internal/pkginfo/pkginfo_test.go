@@ -1,6 +1,7 @@
 package pkginfo
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -37,34 +38,40 @@ func TestForeignTextIsRead(t *testing.T) {
 }
 
 func TestValuesThatWouldNotComeBackAreRefused(t *testing.T) {
-	for _, f := range []formats.Field{
-		{Key: "pkgdesc", Value: "two\nlines"},
-		{Key: "pkgdesc", Value: "bell\a"},
-		{Key: "pkgdesc", Value: " edge"},
-		{Key: "pkgdesc", Value: "\xff"},
-		{Key: "", Value: "x"},
-		{Key: "#k", Value: "x"},
-		{Key: "a b", Value: "x"},
+	for want, f := range map[string]formats.Field{
+		`pkgdesc "two\nlines" has a line break or control character; one line of text is allowed`: {Key: "pkgdesc", Value: "two\nlines"},
+		`pkgdesc "bell\a" has a line break or control character; one line of text is allowed`:     {Key: "pkgdesc", Value: "bell\a"},
+		`pkgdesc " edge" starts or ends with a space`:                                             {Key: "pkgdesc", Value: " edge"},
+		`pkgdesc "\xff" is not UTF-8`:                                                             {Key: "pkgdesc", Value: "\xff"},
+		`key "" is not made of letters, digits, _ and -`:                                          {Key: "", Value: "x"},
+		`key "#k" is not made of letters, digits, _ and -`:                                        {Key: "#k", Value: "x"},
+		`key "a b" is not made of letters, digits, _ and -`:                                       {Key: "a b", Value: "x"},
+		"the description is 4194309 bytes long; 4194304 are allowed":                              {Key: "k", Value: strings.Repeat("x", MaxSize)},
 	} {
-		if b, err := Render([]formats.Field{f}); err == nil {
-			t.Errorf("Render(%q) = %q, want an error", f, b)
+		if b, err := Render([]formats.Field{f}); fmt.Sprint(err) != want {
+			t.Errorf("Render of %q: %d bytes, %v; want %s", f.Key, len(b), err, want)
 		}
 	}
-	if _, err := Parse([]byte("pkgdesc = \x1b[31m")); err == nil {
-		t.Error("a terminal escape was read")
-	}
-	if _, err := Parse(make([]byte, MaxSize+1)); err == nil {
-		t.Error("a text above MaxSize was read")
+	for text, want := range map[string]string{
+		"pkgname = a\npkgdesc = \x1b[31m": `line 2: pkgdesc "\x1b[31m" has a control character`,
+		strings.Repeat("\n", MaxSize+1):   "the description is 4194305 bytes long; 4194304 are allowed",
+	} {
+		if _, err := Parse([]byte(text)); fmt.Sprint(err) != want {
+			t.Errorf("Parse of %d bytes: %v, want %s", len(text), err, want)
+		}
 	}
 }
 
 func TestExtraFieldsMustNotReplaceOurs(t *testing.T) {
 	own := []string{"size", "filename"}
-	for _, f := range []formats.Field{{Key: "Filename", Value: "x"}, {Key: "SIZE", Value: "1"}, {Key: "a=b", Value: "x"}, {Key: "k", Value: "a\nb"}} {
-		if err := CheckExtra([]formats.Field{f}, own); err == nil {
-			t.Errorf("field %q was accepted", f)
-		} else if !strings.Contains(err.Error(), f.Key) {
-			t.Errorf("error %q does not name %q", err, f.Key)
+	for want, f := range map[string]formats.Field{
+		`field "Filename" is written by the format itself; remove it`:                       {Key: "Filename", Value: "x"},
+		`field "SIZE" is written by the format itself; remove it`:                           {Key: "SIZE", Value: "1"},
+		`field "a=b" is not made of letters, digits, _ and -`:                               {Key: "a=b", Value: "x"},
+		`field k "a\nb" has a line break or control character; one line of text is allowed`: {Key: "k", Value: "a\nb"},
+	} {
+		if err := CheckExtra([]formats.Field{f}, own); fmt.Sprint(err) != want {
+			t.Errorf("CheckExtra(%q) = %v, want %s", f, err, want)
 		}
 	}
 	if err := CheckExtra([]formats.Field{{Key: "group", Value: "base"}}, own); err != nil {

@@ -254,3 +254,31 @@ func TestStagedContentIsTakenByTheCommit(t *testing.T) {
 		t.Errorf("after Close, %s is still taken", name)
 	}
 }
+
+func TestAFileIsNoTree(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(name, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for root, want := range map[string]string{name: name + " is not a directory", "/": `directory "/" can't hold a tree`} {
+		if _, err := Open(root, Options{}); err == nil || err.Error() != want {
+			t.Errorf("Open(%s): %v, want %q", root, err, want)
+		}
+	}
+}
+
+func TestALockThatStaysNamesItsFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "lock")
+	unlock, err := lockFile(name, 1, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockFile(name, 2, time.Microsecond); err == nil || err.Error() != name+" was there for 2µs: if no other publish runs, remove it" {
+		t.Errorf("got %v", err)
+	}
+	unlock()
+	if unlock, err = lockFile(name, 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}

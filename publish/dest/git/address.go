@@ -79,7 +79,7 @@ func parseAddress(s string) (*address, error) {
 		}
 	case "file":
 		if a.host != "" && a.host != "localhost" {
-			return nil, fmt.Errorf("%s: a file URL names no host", a.text)
+			return nil, fmt.Errorf("%s: a file URL takes no host: use ssh or https", a.text)
 		}
 		a.host = ""
 		if runtime.GOOS == "windows" {

@@ -130,7 +130,7 @@ func (g *Git) name(ctx context.Context, b formats.Blob, there map[id]bool) (cont
 		return content{}, err
 	}
 	if n != ref.Size || formats.Digest(digest.Sum(nil)) != ref.SHA256 {
-		return content{}, fmt.Errorf("the content is not what was announced (%d bytes with SHA-256 %s)", ref.Size, ref.SHA256)
+		return content{}, fmt.Errorf("the content is not what was announced (%d bytes with SHA-256 %s): it was changed meanwhile; try again", ref.Size, ref.SHA256)
 	}
 	object := id(name.Sum(nil))
 	g.learn(object, ref)
@@ -279,8 +279,8 @@ const (
 func (g *Git) settle(ctx context.Context, base, commit id, objects func(bool) []object) error {
 	pause := racePause
 	for try := 1; ; try++ {
-		err := g.push(ctx, base, commit, objects)
-		if err == nil || errors.Is(err, publish.ErrConflict) {
+		sent, err := g.push(ctx, base, commit, objects)
+		if err == nil || !sent || errors.Is(err, publish.ErrConflict) {
 			return err
 		}
 		if ctx.Err() != nil {

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 )
 
@@ -110,19 +109,16 @@ func appendCopy(out []byte, off, size int) []byte {
 	return out
 }
 
-var errDelta = errors.New("a delta in the host's pack is damaged")
+var errDelta = errors.New("a delta in the host's pack is damaged: let git fsck look at the repository")
 
 // deltaSizes reads the sizes a delta begins with.
 func deltaSizes(d io.ByteReader) (base, result int64, err error) {
 	b, err := binary.ReadUvarint(d)
 	if err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", errDelta, err)
+		return 0, 0, errDelta
 	}
 	r, err := binary.ReadUvarint(d)
-	if err != nil {
-		return 0, 0, fmt.Errorf("%w: %w", errDelta, err)
-	}
-	if b > 1<<40 || r > 1<<40 {
+	if err != nil || b > 1<<40 || r > 1<<40 {
 		return 0, 0, errDelta
 	}
 	return int64(b), int64(r), nil
@@ -162,8 +158,10 @@ func applyDelta(w io.Writer, base io.ReaderAt, baseSize, size int64, d *bufio.Re
 		if done += n; done > size {
 			return errDelta
 		}
-		if _, err := io.CopyN(w, from, n); err != nil {
-			return fmt.Errorf("%w: %w", errDelta, err)
+		if _, err := io.CopyN(w, from, n); err == io.EOF {
+			return errDelta
+		} else if err != nil { // of w, such as a full disk
+			return err
 		}
 	}
 	if _, err := d.ReadByte(); err != io.EOF {

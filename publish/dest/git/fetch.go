@@ -127,10 +127,10 @@ func (g *Git) fetch(ctx context.Context, w wanted, take func(io.Reader) error) e
 		err = fetchPack(t, a, w, take)
 		var said *hostError
 		if errors.As(err, &said) && (strings.Contains(said.words, "not our ref") || strings.Contains(said.words, "unadvertised object") || strings.Contains(said.words, "want not valid")) {
-			return fmt.Errorf("%w: %w", errGone, err)
+			return fmt.Errorf("%w, %s: %w", errGone, w.object, err)
 		}
 		if err = t.explain(err); err != nil && a.version != 2 && !w.folder && !w.full && strings.Contains(err.Error(), "not our ref") {
-			return fmt.Errorf("%w: %w", errGone, err)
+			return fmt.Errorf("%w, %s: %w", errGone, w.object, err)
 		}
 		return err
 	})
@@ -175,7 +175,7 @@ func fetchPack(t talk, a *advert, w wanted, take func(io.Reader) error) error {
 		b = append(b, "0000"...)
 	} else {
 		if !a.has("side-band-64k") {
-			return errors.New("the host's git is too old (it lacks side-band-64k)")
+			return errors.New("the host's git is too old (it lacks side-band-64k): update it")
 		}
 		caps := "side-band-64k no-progress"
 		if a.has("ofs-delta") {

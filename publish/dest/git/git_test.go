@@ -171,8 +171,12 @@ func TestForeignFilesStay(t *testing.T) {
 			t.Errorf("%s is %s, want %s", name, got, mode)
 		}
 	}
-	if _, err := g.Open(t.Context(), v, "link"); err == nil || errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("Open(link) = %v", err)
+	for _, name := range []string{"link", "a"} {
+		_, err := g.Open(t.Context(), v, name)
+		wants(t, err, "open "+name+": is not a file in the branch, but a folder, a link or a module")
+		if errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is said not to exist", name)
+		}
 	}
 	dir := filepath.Join(t.TempDir(), "clone")
 	gittest.Git(t, "", "-c", "http.extraHeader=Authorization: Basic "+basic(testToken), "clone", "-q", "--branch", "gh-pages", s.URL, dir)
@@ -182,11 +186,10 @@ func TestForeignFilesStay(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "a", "old")); err == nil {
 		t.Error("a/old is still there")
 	}
-	for _, bad := range []*publish.Change{put("CNAME/x", "x"), put("a", "x")} {
-		if _, err := g.Commit(t.Context(), v, bad); err == nil || !strings.Contains(err.Error(), "in the branch") {
-			t.Errorf("%s: %v", bad.Put[0].Path, err)
-		}
-	}
+	_, err := g.Commit(t.Context(), v, put("CNAME/x", "x"))
+	wants(t, err, "CNAME is a file in the branch, so nothing can be put below it: delete or rename it")
+	_, err = g.Commit(t.Context(), v, put("a", "x"))
+	wants(t, err, "a is a folder in the branch, so no file can be put there: delete or rename it")
 	swap := put("a", "x")
 	swap.Delete = []string{"a/new"}
 	v = commit(t, g, swap)
@@ -435,9 +438,10 @@ func TestFileThatChangesMeanwhileIsNotPublished(t *testing.T) {
 	for _, size := range []int{100, 3 << 20} { // sent with its length, and as it is read
 		b := &fickle{first: noise(1, size), then: noise(2, size)}
 		_, err := g.Commit(t.Context(), base, &publish.Change{Put: []publish.File{{Path: "b", Blob: b}}})
-		if err == nil || !strings.Contains(err.Error(), "changed while it was sent") {
-			t.Errorf("%d bytes: %v", size, err)
-		}
+		wants(t, err, fmt.Sprintf("a file of %d bytes changed while it was sent", size))
+		b = &fickle{n: 1, first: noise(1, size), then: noise(2, size)}
+		_, err = g.Commit(t.Context(), base, &publish.Change{Put: []publish.File{{Path: "c", Blob: b}}})
+		wants(t, err, fmt.Sprintf("c: the content is not what was announced (%d bytes with SHA-256 %s): it was changed meanwhile; try again", size, b.Ref().SHA256))
 		if got := s.Tip(t, "gh-pages"); got != base {
 			t.Errorf("the branch moved to %s", got)
 		}

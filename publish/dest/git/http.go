@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -142,6 +143,8 @@ func (t *request) unreachable(err error) error {
 		return fmt.Errorf("the host's name is not found: correct the URL, or look at this machine's network (%w)", err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return t.explain(errEnded)
+	case strings.Contains(err.Error(), "parse Location header"): // net/http has no type for it
+		return errLocation
 	}
 	return err
 }
@@ -191,7 +194,7 @@ func follow(from, to, suffix string) (string, error) {
 	}
 	v, err := u.Parse(to)
 	if err != nil {
-		return "", errors.New("the host redirects to something that is no URL")
+		return "", errLocation
 	}
 	place := printable(v.Scheme+"://"+v.Host+strings.TrimSuffix(v.Path, "/info/refs"), 200)
 	upgraded := u.Scheme == "http" && v.Scheme == "https" && u.Hostname() == v.Hostname() && u.Port() == "" && v.Port() == ""
@@ -205,6 +208,8 @@ func follow(from, to, suffix string) (string, error) {
 	}
 	return base, nil
 }
+
+var errLocation = errors.New("the host redirects to something that is no URL: make the repository's present address the URL")
 
 // check turns an answer that is not git's into an error that says what to do.
 func (t *request) check(res *http.Response, what string) error {
@@ -231,8 +236,12 @@ func (t *request) check(res *http.Response, what string) error {
 		return fmt.Errorf("the host wants a token, and there is none: give one that may %s%s", to, words)
 	case code == http.StatusUnauthorized:
 		return fmt.Errorf("the host refuses the token: it is wrong or has expired; give one that may %s%s", to, words)
+	case code == http.StatusForbidden && t.token == "":
+		return fmt.Errorf("the host does not allow that without a token: give one that may %s%s", to, words)
 	case code == http.StatusForbidden:
 		return fmt.Errorf("the token does not suffice: give it permission to %s%s", to, words)
+	case (code == http.StatusNotFound || code == http.StatusGone) && t.token == "":
+		return fmt.Errorf("there is no such repository, or it is not shown without a token: correct the URL, or give a token that may %s%s", to, words)
 	case code == http.StatusNotFound || code == http.StatusGone:
 		return fmt.Errorf("there is no such repository, or this token may not see it: correct the URL, or give the token permission to %s%s", to, words)
 	case code == http.StatusProxyAuthRequired:
@@ -240,17 +249,20 @@ func (t *request) check(res *http.Response, what string) error {
 	case code == http.StatusRequestEntityTooLarge:
 		return fmt.Errorf("the push is larger than the host, or a proxy before it, takes: raise its limit, or keep large packages in a bucket or a release%s", words)
 	case code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable:
-		after := ""
+		when := "later"
 		if s := printable(res.Header.Get("Retry-After"), 40); s != "" {
-			after = ", after " + s + " seconds if it is right"
+			when = "after " + s // a date
+			if _, err := strconv.Atoi(s); err == nil {
+				when = "in " + s + " seconds"
+			}
 		}
-		return fmt.Errorf("the host is busy (HTTP %d): try again later%s%s", code, after, words)
+		return fmt.Errorf("the host is busy (HTTP %d): try again %s%s", code, when, words)
 	case code == http.StatusLengthRequired:
 		return errLength
 	case code >= 300 && code < 400:
 		return fmt.Errorf("the host redirects a request (HTTP %d), which is not followed with the token: make the repository's present address the URL%s", code, words)
 	default:
-		return fmt.Errorf("the host answers with HTTP %d%s", code, words)
+		return fmt.Errorf("the host answers with HTTP %d: correct the URL, or try again later%s", code, words)
 	}
 }
 

@@ -71,8 +71,12 @@ func readAdvert(p *packets, branch string) (*advert, error) {
 		text := strings.TrimSuffix(string(line), "\n")
 		switch {
 		case strings.HasPrefix(text, "# service="): // HTTP puts this and a flush before the rest
-			if _, kind, err := p.next(); err != nil || kind != packetFlush {
-				return nil, errors.Join(errors.New("the host's advertisement is damaged"), err)
+			_, kind, err := p.next()
+			if err != nil {
+				return nil, early(err, errEnded)
+			}
+			if kind != packetFlush {
+				return nil, errors.New("the host's advertisement is damaged")
 			}
 		case first && text == "version 2":
 			a.version, first = 2, false
@@ -108,7 +112,7 @@ func (a *advert) check() error {
 		if f == "sha256" {
 			return errSHA256
 		}
-		return fmt.Errorf("the repository names its objects by %q, which is not supported", printable(f, 40))
+		return fmt.Errorf("the repository names its objects by %q, which is not supported: make one with --object-format=sha1", printable(f, 40))
 	}
 	return nil
 }

@@ -75,7 +75,7 @@ func savePack(r io.Reader, f *os.File, earlier []*packFile, temp func() (*os.Fil
 			}
 		}
 		if len(later) == len(deltas) {
-			return nil, nil, errPack
+			return nil, nil, errNoBase
 		}
 		deltas = later
 	}
@@ -89,7 +89,7 @@ func (p *packFile) index(k kind, size, offset int64, body io.Reader, out *folder
 	w := io.Writer(h)
 	if k == commitKind || k == treeKind {
 		if size > maxTree {
-			return fmt.Errorf("a folder's list of %d bytes in the branch is too large", size)
+			return fmt.Errorf("a folder's list of %d bytes in the branch is too large: spread its files over more folders", size)
 		}
 		w = io.MultiWriter(h, &b)
 	}
@@ -100,7 +100,7 @@ func (p *packFile) index(k kind, size, offset int64, body io.Reader, out *folder
 	return out.add(k, b.Bytes())
 }
 
-var errNoBase = errors.New("the base of a delta is missing in the host's pack")
+var errNoBase = errors.New("the base of a delta is missing in the host's pack: let git fsck look at the repository")
 
 // opened is an object of a pack that is being read.
 type opened struct {

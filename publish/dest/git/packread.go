@@ -10,10 +10,11 @@ import (
 	"hash"
 	"io"
 
+	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zlib"
 )
 
-var errPack = errors.New("the host's pack is damaged")
+var errPack = errors.New("the host's pack is damaged: try again, and if that does not help, let git fsck look at the repository")
 
 const (
 	maxTree  = 64 << 20  // a folder's list, or a commit
@@ -155,7 +156,7 @@ func inflateError(err error) error {
 		return nil
 	case errors.Is(err, io.ErrUnexpectedEOF), err == io.EOF:
 		return errEnded
-	case errors.Is(err, zlib.ErrChecksum), errors.Is(err, zlib.ErrHeader):
+	case errors.Is(err, zlib.ErrChecksum), errors.Is(err, zlib.ErrHeader), errors.Is(err, zlib.ErrDictionary), errors.As(err, new(flate.CorruptInputError)):
 		return errPack
 	}
 	return err
@@ -256,7 +257,7 @@ func newFolders() *folders {
 
 func (f *folders) add(k kind, b []byte) error {
 	if f.bytes += int64(len(b)); f.bytes > maxTrees {
-		return fmt.Errorf("the lists of the branch's folders are larger than %d MB", maxTrees>>20)
+		return fmt.Errorf("the lists of the branch's folders are larger than %d MB: use a branch with fewer files, or drop old versions", maxTrees>>20)
 	}
 	switch k {
 	case commitKind:
@@ -336,7 +337,7 @@ func readFolders(r io.Reader, base *version) (*folders, error) {
 			continue
 		}
 		if o.size > maxTree {
-			return nil, fmt.Errorf("a folder's list of %d bytes in the branch is too large", o.size)
+			return nil, fmt.Errorf("a folder's list of %d bytes in the branch is too large: spread its files over more folders", o.size)
 		}
 		b := make([]byte, o.size)
 		if _, err := io.ReadFull(o.body, b); err != nil {

@@ -42,7 +42,7 @@ func (p *packets) next() (line []byte, kind int, err error) {
 	}
 	if _, err := hex.Decode(n[:2], head[:]); err != nil {
 		rest, _ := p.r.Peek(min(p.r.Buffered(), 200))
-		return nil, 0, fmt.Errorf("an answer that is not git's: %q", printable(string(head[:])+string(rest), 120))
+		return nil, 0, fmt.Errorf("an answer that is not git's: %q; correct the URL, and keep proxies and login scripts from writing there", printable(string(head[:])+string(rest), 120))
 	}
 	size := int(n[0])<<8 | int(n[1])
 	switch size {

@@ -30,7 +30,7 @@ func (p *program) begin(ctx context.Context, service string, w *watch) (talk, er
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{ctx: ctx, in: newPackets(w.reader(out)), out: w.writer(pipeWriter{in}), said: &bounded{}, stop: func() bool { return true }}
+	s := &stream{ctx: ctx, in: newPackets(w.reader(out)), out: w.writer(pipeWriter{in}), said: &bounded{}, here: true, stop: func() bool { return true }}
 	cmd.Stderr = s.said
 	if err := cmd.Start(); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {

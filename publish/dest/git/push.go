@@ -12,24 +12,25 @@ import (
 
 // push moves the branch from base to commit, and sends objects. The host compares
 // base with what is there and swaps: publish.ErrConflict where it is another one,
-// a *refusal where it will not; any other error leaves open what became of it.
-func (g *Git) push(ctx context.Context, base, commit id, objects func(thin bool) []object) error {
+// a *refusal where it will not; any other error leaves open what became of it, if
+// sent, else nothing did.
+func (g *Git) push(ctx context.Context, base, commit id, objects func(thin bool) []object) (sent bool, err error) {
 	t, err := g.talk(ctx, receivePack)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer t.Close()
 	a, err := t.advert(g.branch)
 	if err != nil {
-		return t.explain(err)
+		return false, t.explain(err)
 	}
 	switch {
 	case a.tip == commit:
-		return nil // made before, by a push that was not heard of
+		return false, nil // made before, by a push that was not heard of
 	case a.tip != base:
-		return publish.ErrConflict
+		return false, publish.ErrConflict
 	case !a.has("report-status"):
-		return errors.New("the host does not report what becomes of a push")
+		return false, errors.New("the host does not report what becomes of a push")
 	}
 	banded := a.has("side-band-64k")
 	caps := "report-status"
@@ -53,7 +54,7 @@ func (g *Git) push(ctx context.Context, base, commit id, objects func(thin bool)
 		return writePack(w, list)
 	})
 	if err != nil {
-		return t.explain(err)
+		return true, t.explain(err)
 	}
 	words := &strings.Builder{}
 	report := p
@@ -68,12 +69,12 @@ func (g *Git) push(ctx context.Context, base, commit id, objects func(thin bool)
 	var no *refusal
 	if errors.As(err, &no) {
 		no.words = words.String()
-		return no
+		return true, no
 	}
 	if err = t.explain(err); err != nil && words.Len() > 0 {
-		return &refusal{reason: err.Error(), words: words.String()}
+		return true, &refusal{reason: err.Error(), words: words.String()}
 	}
-	return err
+	return true, err
 }
 
 // readReport reads what became of a push (gitprotocol-pack(5), report-status).

@@ -15,6 +15,7 @@ type stream struct {
 	in   *packets
 	out  io.WriteCloser
 	said *bounded // the program's standard error
+	here bool     // the program runs on this machine, without a key
 	wait func() error
 	stop func() bool // ends the watch over ctx
 
@@ -60,11 +61,17 @@ func (s *stream) explain(err error) error {
 	ended := s.Close()
 	words := printable(s.said.String(), 300)
 	lower := strings.ToLower(words)
+	missing := strings.Contains(lower, "not appear to be a git repository") || strings.Contains(lower, "repository not found") || strings.Contains(lower, "does not exist") ||
+		strings.Contains(lower, "not a git repository") || strings.Contains(lower, "no such repository") || strings.Contains(lower, "could not be found")
+	denied := strings.Contains(lower, "denied") || strings.Contains(lower, "read only") || strings.Contains(lower, "read-only")
 	switch {
-	case strings.Contains(lower, "not appear to be a git repository"), strings.Contains(lower, "repository not found"), strings.Contains(lower, "does not exist"),
-		strings.Contains(lower, "not a git repository"), strings.Contains(lower, "no such repository"), strings.Contains(lower, "could not be found"):
+	case missing && s.here:
+		return fmt.Errorf("there is no such repository on this machine: correct the path; git says %q", words)
+	case missing:
 		return fmt.Errorf("there is no such repository, or this key may not see it: the host says %q", words)
-	case strings.Contains(lower, "denied"), strings.Contains(lower, "read only"), strings.Contains(lower, "read-only"):
+	case denied && s.here:
+		return fmt.Errorf("this user may not do that with the repository: give access to its files; git says %q", words)
+	case denied:
 		return fmt.Errorf("the host does not allow that: give the key permission to write; it says %q", words)
 	case words != "":
 		return fmt.Errorf("%w: the host says %q", err, words)

@@ -74,25 +74,19 @@ func (g *Git) load(ctx context.Context, name string) (*version, error) {
 	}
 	g.mu.Unlock()
 	if !full {
-		v, err := g.fetchFolders(ctx, commit, last)
-		if !errors.Is(err, errNoFilter) {
-			return v, err
+		if ok, err := g.offers(ctx, "filter"); err != nil {
+			return nil, err
+		} else if ok {
+			return g.fetchFolders(ctx, commit, last)
 		}
 		g.goFull("it can't leave files out of what it sends (uploadpack.allowFilter)")
 	}
 	return g.fetchAll(ctx, commit)
 }
 
-var errNoFilter = errors.New("the host knows no filters")
-
 // fetchFolders fetches commit and trees without files: only what last lacks, if
 // the host can do that.
 func (g *Git) fetchFolders(ctx context.Context, commit id, last *version) (*version, error) {
-	if ok, err := g.offers(ctx, "filter"); err != nil {
-		return nil, err
-	} else if !ok {
-		return nil, errNoFilter
-	}
 	w := wanted{object: commit, folder: true}
 	var base *version
 	if last != nil && g.speaks2() {

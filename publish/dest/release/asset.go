@@ -185,14 +185,11 @@ func (p *Place) fetch(ctx context.Context, f *file) (io.ReadCloser, error) {
 // follow gets what a redirect leads to.
 func (p *Place) follow(ctx context.Context, what, location string) (*http.Response, error) {
 	u, err := p.api.Parse(location)
-	if err != nil || u.Scheme != "https" && u.Scheme != p.api.Scheme {
+	if err != nil || location == "" || u.Scheme != "https" && u.Scheme != p.api.Scheme {
 		return nil, fmt.Errorf("%s: %s leads to no https URL", what, p.api.Host)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %s leads to a URL that is none", what, p.api.Host)
-	}
-	res, err := p.download.Do(req)
+	req := &http.Request{Method: http.MethodGet, URL: u, Header: make(http.Header)}
+	res, err := p.download.Do(req.WithContext(ctx))
 	if err != nil {
 		var e *url.Error
 		if errors.As(err, &e) {

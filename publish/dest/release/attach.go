@@ -32,7 +32,7 @@ func (p *Place) Attach(ctx context.Context, rel Release, assets []Asset, o Attac
 		return fmt.Errorf("release %s of %s/%s: %w", rel.Tag, p.o.Owner, p.o.Repo, err)
 	}
 	if rel.Tag == "" {
-		return nil, wrap(errors.New("there is no tag to release"))
+		return nil, fmt.Errorf("release of %s/%s: there is no tag to release: name one", p.o.Owner, p.o.Repo)
 	}
 	if err := errors.Join(Check(assets)...); err != nil {
 		return nil, wrap(err)

@@ -141,7 +141,7 @@ func TestAttachToWhatIsThere(t *testing.T) {
 		h.repo.Add(githubtest.Release{Tag: "v1", Draft: true, Assets: []githubtest.Asset{{Name: "SHA256SUMS", Bytes: []byte("SUMS")}}})
 		before := h.state()
 		_, err := h.place(t).Attach(ctx, h.rel(), three(), release.AttachOptions{})
-		wantError(t, err, formats.Bytes([]byte("SUMS")).Ref().SHA256.String(), formats.Bytes([]byte("sums")).Ref().SHA256.String(), "Nothing was replaced", "SHA256SUMS")
+		wantError(t, err, formats.Bytes([]byte("SUMS")).Ref().SHA256.String(), formats.Bytes([]byte("sums")).Ref().SHA256.String(), "Nothing was replaced: make a new tag, or ask for files to be replaced", "SHA256SUMS is there with other bytes")
 		if h.state() != before {
 			t.Errorf("changed to %s", h.state())
 		}
@@ -227,10 +227,10 @@ func TestAttachToWhatIsThere(t *testing.T) {
 	})
 	t.Run("two drafts with files are for people to sort out", func(t *testing.T) {
 		h := newHost(t, githubtest.Options{})
-		h.repo.Add(githubtest.Release{Tag: "v1", Draft: true, Assets: []githubtest.Asset{good}})
-		h.repo.Add(githubtest.Release{Tag: "v1", Draft: true, Assets: []githubtest.Asset{notes}})
+		first := h.repo.Add(githubtest.Release{Tag: "v1", Draft: true, Assets: []githubtest.Asset{good}})
+		second := h.repo.Add(githubtest.Release{Tag: "v1", Draft: true, Assets: []githubtest.Asset{notes}})
 		_, err := h.place(t).Attach(ctx, h.rel(), three(), release.AttachOptions{})
-		wantError(t, err, "several drafts", "delete all but one")
+		wantError(t, err, fmt.Sprintf("there are several drafts of the tag with files (ids %d and %d): delete all but one", first, second))
 	})
 	t.Run("an empty draft like ours that lost a race goes, others stay", func(t *testing.T) {
 		h := newHost(t, githubtest.Options{})
@@ -311,7 +311,7 @@ func TestTags(t *testing.T) {
 		other := h.repo.Commit("other")
 		h.repo.Tag("v1", other)
 		_, err := h.place(t).Attach(ctx, h.rel(), three(), release.AttachOptions{})
-		wantError(t, err, "tag", other, h.commit, "new one")
+		wantError(t, err, "the tag is at "+other+", and the files were built from "+h.commit+": was it moved? Build again from the tag, or make a new one")
 		if len(h.repo.Releases()) != 0 {
 			t.Errorf("got %s", h.state())
 		}
@@ -350,6 +350,14 @@ func TestTags(t *testing.T) {
 		_, err := h.place(t).Attach(ctx, release.Release{Tag: "v9"}, three(), release.AttachOptions{})
 		wantError(t, err, "release v9", "push it first")
 	})
+	t.Run("none", func(t *testing.T) {
+		h := newHost(t, githubtest.Options{})
+		_, err := h.place(t).Attach(ctx, release.Release{Commit: h.commit}, three(), release.AttachOptions{})
+		wantError(t, err, "there is no tag to release: name one")
+		if n := len(h.Requests()); n != 0 {
+			t.Errorf("%d requests before the refusal", n)
+		}
+	})
 	t.Run("locked by an immutable release that was deleted", func(t *testing.T) {
 		h := newHost(t, githubtest.Options{})
 		h.repo.Remove(h.repo.Add(githubtest.Release{Tag: "v1", Immutable: true}))
@@ -385,7 +393,7 @@ func TestTooManyFilesInOneRelease(t *testing.T) {
 	}
 	h.repo.Add(rel)
 	_, err := h.place(t).Attach(ctx, h.rel(), three(), release.AttachOptions{})
-	wantError(t, err, "1001 files", "1000")
+	wantError(t, err, "it would have 1001 files, and 1000 is the most: delete some, or put packages into the tree or a bucket")
 	if h.Count("POST") != 0 {
 		t.Error("uploaded something")
 	}

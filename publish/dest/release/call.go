@@ -61,7 +61,9 @@ func (p *Place) decode(q request, res *http.Response, v any) error {
 		err = json.NewDecoder(res.Body).Decode(v)
 	}
 	if err != nil {
-		return p.failed(q.what, nil, fmt.Errorf("its answer is broken: %w", err))
+		f := p.failed(q.what, nil, err)
+		f.broke = true
+		return f
 	}
 	return nil
 }
@@ -188,7 +190,7 @@ func date(h http.Header) (time.Time, bool) {
 // were renamed. Downloads lead elsewhere and are followed without a token.
 func stay(req *http.Request, via []*http.Request) error {
 	if len(via) >= 5 {
-		return errors.New("more than 5 redirects")
+		return errors.New("more than 5 redirects: check the API's URL")
 	}
 	first := via[0]
 	if req.URL.Scheme != first.URL.Scheme || req.URL.Host != first.URL.Host || first.Header.Get("Accept") == octets {

@@ -60,15 +60,15 @@ func TestCheck(t *testing.T) {
 		"fine":          {three(), nil},
 		"as big as can": {[]release.Asset{sized("a", 2<<30-1)}, nil},
 		"as many":       {many[:1000], nil},
-		"too big":       {[]release.Asset{sized("a", 2<<30), sized("b", 1)}, []string{`"a" has 2147483648 bytes`}},
-		"too many":      {many, []string{"1001 files are more than the 1000"}},
-		"empty":         {[]release.Asset{sized("a", 0)}, []string{"empty"}},
-		"nothing":       {[]release.Asset{{Name: "a"}}, []string{"no content"}},
-		"no name":       {[]release.Asset{sized("", 1), sized("~", 1)}, []string{`""`, `"~"`}},
+		"too big":       {[]release.Asset{sized("a", 2<<30), sized("b", 1)}, []string{`file "a" has 2147483648 bytes, and a release takes files below 2 GiB: put it into a bucket`}},
+		"too many":      {many, []string{"1001 files are more than the 1000 a release can have: put packages into the tree or a bucket instead"}},
+		"empty":         {[]release.Asset{sized("a", 0)}, []string{`file "a" is empty, and a release takes no empty files`}},
+		"nothing":       {[]release.Asset{{Name: "a"}}, []string{`file "a" has no content`}},
+		"no name":       {[]release.Asset{sized("", 1), sized("~", 1)}, []string{`file name "" can't be kept on a release: use ASCII letters, digits and . _ - + @`, `"~"`}},
 		"other letters": {[]release.Asset{sized("naïve.deb", 1), sized("a/b", 1), sized("a\nb", 1)}, []string{"na\u00efve", "a/b", `a\nb`}},
-		"long name":     {[]release.Asset{sized(strings.Repeat("a", 256), 1)}, []string{"256 characters"}},
+		"long name":     {[]release.Asset{sized(strings.Repeat("a", 256), 1)}, []string{`aaa" has 256 characters, and 255 is the most`}},
 		"twice":         {[]release.Asset{sized("a", 1), sized("a", 1)}, []string{`"a" is there twice`}},
-		"the same then": {[]release.Asset{sized("a~b", 1), sized("a.b", 1)}, []string{`"a~b" and "a.b" would both be called "a.b"`}},
+		"the same then": {[]release.Asset{sized("a~b", 1), sized("a.b", 1)}, []string{`files "a~b" and "a.b" would both be called "a.b" on the release: rename one`}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -94,18 +94,22 @@ func TestCheck(t *testing.T) {
 }
 
 func TestOpenRefuses(t *testing.T) {
-	for name, o := range map[string]release.Options{
-		"no owner":     {Repo: "r"},
-		"two words":    {Owner: "a/b", Repo: "r"},
-		"up":           {Owner: "a", Repo: ".."},
-		"plain http":   {API: "http://github.example.org", Owner: "a", Repo: "r"},
-		"no host":      {API: "api", Owner: "a", Repo: "r"},
-		"password":     {API: "https://user:secret-word@github.example.org", Owner: "a", Repo: "r"},
-		"query":        {API: "https://github.example.org?x=y", Owner: "a", Repo: "r"},
-		"http uploads": {Uploads: "http://github.example.org", Owner: "a", Repo: "r"},
+	const form, clear = "the API's URL is not of the form https://host/path", "http://github.example.org would carry the token in the clear: use https"
+	for name, tt := range map[string]struct {
+		o    release.Options
+		want string
+	}{
+		"no owner":     {release.Options{Repo: "r"}, `owner "" is not a name that GitHub has`},
+		"two words":    {release.Options{Owner: "a/b", Repo: "r"}, `owner "a/b" is not a name that GitHub has`},
+		"up":           {release.Options{Owner: "a", Repo: ".."}, `repository ".." is not a name that GitHub has`},
+		"plain http":   {release.Options{API: "http://github.example.org", Owner: "a", Repo: "r"}, clear},
+		"no host":      {release.Options{API: "api", Owner: "a", Repo: "r"}, form},
+		"password":     {release.Options{API: "https://user:secret-word@github.example.org", Owner: "a", Repo: "r"}, form},
+		"query":        {release.Options{API: "https://github.example.org?x=y", Owner: "a", Repo: "r"}, form},
+		"http uploads": {release.Options{Uploads: "http://github.example.org", Owner: "a", Repo: "r"}, clear},
 	} {
-		if _, err := release.Open(o); err == nil || strings.Contains(err.Error(), "secret-word") {
-			t.Errorf("%s: got %v", name, err)
+		if _, err := release.Open(tt.o); err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret-word") {
+			t.Errorf("%s: got %v, want %q", name, err, tt.want)
 		}
 	}
 }

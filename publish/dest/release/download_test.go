@@ -147,18 +147,30 @@ func TestWhatIsGarbledOnItsWayIsNotPublished(t *testing.T) {
 func TestDownloadsStayInHTTPS(t *testing.T) {
 	h := newHost(t, githubtest.Options{})
 	h.repo.Add(githubtest.Release{Tag: "v1", Assets: []githubtest.Asset{{Name: "a", Bytes: []byte("abc")}}})
-	files := httptest.NewTLSServer(http.RedirectHandler(h.FilesURL+"/files/1?sig=secret", http.StatusFound))
+	files := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to := map[string]string{"/plain": h.FilesURL + "/files/1?sig=secret", "/circle": "/circle?sig=secret"}[r.URL.Path]
+		http.Redirect(w, r, to, http.StatusFound)
+	}))
 	defer files.Close()
-	h.On(func(r *http.Request) githubtest.Fault {
-		if strings.Contains(r.URL.Path, "/releases/assets/") {
-			return githubtest.Fault{Status: 302, Header: http.Header{"Location": {files.URL + "/?sig=secret"}}}
-		}
-		return githubtest.Fault{}
-	})
-	o := h.options()
-	o.HTTP = files.Client()
-	_, err := open(t, o).Download(ctx, "v1", "a")
-	wantError(t, err, "without https")
+	for to, want := range map[string]string{
+		files.URL + "/plain?sig=secret":   ", without https",
+		files.URL + "/circle?sig=secret":  "more than 5 redirects",
+		"ftp://files.example/?sig=secret": " leads to no https URL",
+		"//files.example:x/?sig=secret":   `failed to parse Location header "//files.example:x/?[secret]"`,
+		"https://%zz.example/?sig=secret": `failed to parse Location header "https://%zz.example/?[secret]"`,
+		"":                                " leads to no https URL",
+	} {
+		h.On(func(r *http.Request) githubtest.Fault {
+			if strings.Contains(r.URL.Path, "/releases/assets/") {
+				return githubtest.Fault{Status: 302, Header: http.Header{"Location": {to}}}
+			}
+			return githubtest.Fault{}
+		})
+		o := h.options()
+		o.HTTP = files.Client()
+		_, err := open(t, o).Download(ctx, "v1", "a")
+		wantError(t, err, "release v1 of acme/hello: download a: ", want)
+	}
 }
 
 // zeros is a file of n zero bytes that notes how much memory is in use.

@@ -30,6 +30,7 @@ type failure struct {
 	repo   string
 	what   string // was to be done
 	status int    // 0: no answer
+	broke  bool   // there was an answer, but not a whole one
 	naked  bool   // no token was sent
 	text   string // the host's message, without secrets
 	fields []github.Error
@@ -41,6 +42,8 @@ func (f *failure) Error() string {
 		said = fmt.Sprintf(" (%s says %q)", f.host, f.text)
 	}
 	switch s := f.status; {
+	case f.broke:
+		return fmt.Sprintf("%s: the answer of %s is broken: %s", f.what, f.host, f.text)
 	case s == 0:
 		return fmt.Sprintf("%s: %s gave no answer: %s", f.what, f.host, f.text)
 	case s == http.StatusUnauthorized && f.naked:
@@ -144,14 +147,17 @@ func (s *secrets) add(token string) {
 
 var tokenLike = regexp.MustCompile(`(gh[a-z]|github_pat)_[A-Za-z0-9_.\-]{20,}`)
 
-// hide returns at most 300 bytes of a text, without tokens.
+// query is what follows the ? of an address: that of a download is signed.
+var query = regexp.MustCompile(`(/[^\s"?]*\?)[^\s"]+`)
+
+// hide returns at most 300 bytes of a text, without tokens and queries.
 func (s *secrets) hide(text string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, k := range s.known {
 		text = strings.ReplaceAll(text, k, "[secret]")
 	}
-	text = tokenLike.ReplaceAllString(text, "[secret]")
+	text = query.ReplaceAllString(tokenLike.ReplaceAllString(text, "[secret]"), "${1}[secret]")
 	if len(text) > 300 {
 		text = strings.ToValidUTF8(text[:300], "") + "…"
 	}

@@ -303,6 +303,8 @@ func TestRefusalsHaveEachTheirMessage(t *testing.T) {
 		"private, no access":    {token: elsewhere, private: true, words: []string{"not found", "acme/hello", "may not see it"}},
 		"500":                   {token: githubtest.Token, fault: githubtest.Broken(500, false), words: []string{"has trouble", "500", "run again"}},
 		"cut":                   {token: githubtest.Token, fault: githubtest.Cut(false), words: []string{"gave no answer"}},
+		"nonsense":              {token: githubtest.Token, fault: githubtest.Fault{Status: 200, Body: "<html>"}, words: []string{"look at the tag: the answer of 127.0.0.1:", " is broken: invalid character '<'"}},
+		"redirects in a circle": {token: githubtest.Token, fault: githubtest.Fault{Status: 307, Header: http.Header{"Location": {"v1"}}}, words: []string{"more than 5 redirects: check the API's URL"}},
 		"redirect to elsewhere": {token: githubtest.Token, fault: githubtest.Fault{Status: 307, Header: http.Header{"Location": {"http://localhost:1/"}}}, words: []string{"leads to another host"}},
 		"400":                   {token: githubtest.Token, fault: githubtest.Fault{Status: 400, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"message":"no ` + githubtest.Token + `"}`}, words: []string{"status 400", "no [secret]"}},
 	}
@@ -332,6 +334,40 @@ func TestRefusalsHaveEachTheirMessage(t *testing.T) {
 		_, err := open(t, opts).Attach(ctx, h.rel(), three(), release.AttachOptions{})
 		if !errors.Is(err, errStop) || len(h.Requests()) != 0 {
 			t.Errorf("got %v after %q", err, h.Requests())
+		}
+	})
+}
+
+func TestAnswersThatDoNotFitWhatWasAsked(t *testing.T) {
+	t.Run("a draft that no list shows", func(t *testing.T) {
+		h := newHost(t, githubtest.Options{})
+		h.On(func(r *http.Request) githubtest.Fault {
+			if r.Method == "GET" && githubtest.Path(r) == "/repos/acme/hello/releases" {
+				return githubtest.Fault{Status: 200, Body: "[]"}
+			}
+			return githubtest.Fault{}
+		})
+		_, err := h.place(t).Attach(ctx, h.rel(), three(), release.AttachOptions{})
+		wantError(t, err, "a draft was made and is not in the list of releases: run again")
+		h.On(nil)
+		if _, err := h.place(t).Attach(ctx, h.rel(), three(), release.AttachOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		h.only(t)
+		h.whole(t, three())
+	})
+	t.Run("a file under another name", func(t *testing.T) {
+		h := newHost(t, githubtest.Options{})
+		h.On(func(r *http.Request) githubtest.Fault {
+			if githubtest.IsUpload(r) {
+				return githubtest.Fault{Status: 201, Body: `{"id": 7, "name": "default.sums"}`}
+			}
+			return githubtest.Fault{}
+		})
+		_, err := h.place(t).Attach(ctx, h.rel(), three()[:1], release.AttachOptions{})
+		wantError(t, err, `upload SHA256SUMS: the host calls it "default.sums": choose another name`)
+		if r := h.only(t); !r.Draft {
+			t.Errorf("published %+v", r)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package chunk
 
 import (
 	"bytes"
+	"fmt"
 	"hash/crc32"
 	"os/exec"
 	"slices"
@@ -27,8 +28,9 @@ func TestJoinedPiecesAreOneFileForTheTools(t *testing.T) {
 				}
 				if len(s) > 0 {
 					for _, wrong := range []int{len(s) - 1, len(s) + 1} {
-						if err := Unpack(make([]byte, wrong), c, packed); err == nil {
-							t.Errorf("%s: a piece of %d bytes was taken for one of %d", c, len(s), wrong)
+						want := fmt.Sprintf("a piece of an index holds %d bytes, want %d", len(s), wrong)
+						if err := Unpack(make([]byte, wrong), c, packed); err == nil || err.Error() != want {
+							t.Errorf("%s: a piece of %d bytes taken for one of %d: %v", c, len(s), wrong, err)
 						}
 					}
 				}

@@ -54,7 +54,7 @@ func Words(usual map[string]string, own map[string][]string, platforms []formats
 		}
 		for _, w := range c.Words {
 			if !form.MatchString(w) || w == "all" || w == "noarch" {
-				return nil, fmt.Errorf("%q is no name of a CPU", w)
+				return nil, fmt.Errorf("platform %q: %q is no name of a CPU", p, w)
 			}
 			if other, ok := seen[w]; ok {
 				return nil, fmt.Errorf("%q stands for %s and for %s", w, other, p)
