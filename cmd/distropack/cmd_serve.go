@@ -78,7 +78,7 @@ func treeHandler(dir string) http.Handler {
 		} else if path.Ext(p) == "" && base != "/" && !strings.HasSuffix(r.URL.Path, "/") {
 			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		}
-		if strings.Contains(p, "/by-hash/") || strings.HasPrefix(p, "/pool/") || strings.HasPrefix(p, "/downloads/") {
+		if strings.Contains(p, "/by-hash/") || strings.HasPrefix(p, "/pool/") || strings.HasPrefix(p, "/downloads/") && !strings.HasPrefix(path.Base(p), "SHA256SUMS") {
 			w.Header().Set("Cache-Control", "public, max-age=31536000, immutable")
 		} else {
 			w.Header().Set("Cache-Control", "no-cache")

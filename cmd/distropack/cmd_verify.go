@@ -112,6 +112,9 @@ func (a *app) verify(ctx context.Context, o *verifyFlags, place string) error {
 	} else {
 		rep, err = verify.Run(ctx, vo)
 	}
+	if errors.Is(err, verify.ErrCall) {
+		return &usageError{err}
+	}
 	if rep != nil {
 		if e := a.show(rep, func(w io.Writer) { showVerified(w, rep) }); e != nil {
 			return e

@@ -19,7 +19,6 @@ package apk
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -93,7 +92,7 @@ func New(o Options, env publish.RepoEnv) (*Repo, error) {
 		return nil, err
 	}
 	if !keyForm.MatchString(r.key.Name) {
-		return nil, fmt.Errorf("key file name %q can't stand in /etc/apk/keys", r.key.Name)
+		return nil, fmt.Errorf("key file name %q can't stand in /etc/apk/keys: name the project by letters, digits and . + _ - only", r.key.Name)
 	}
 	r.sign, err = env.Keys.Signer(env.Key, formats.RSA256)
 	return r, err
@@ -134,7 +133,7 @@ func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, erro
 		return nil, nil
 	}
 	if !slices.Contains(r.env.Channels, channel) {
-		return nil, fmt.Errorf("channel %q is not published here", channel)
+		return nil, fmt.Errorf("channel %q is not published here (channels: %s)", channel, strings.Join(r.env.Channels, " "))
 	}
 	if !nameForm.MatchString(m.Name) || !versionForm.MatchString(m.Version) {
 		return nil, fmt.Errorf("package %q version %q can't be a file name that apk asks for", m.Name, m.Version)
@@ -231,9 +230,6 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 				Class: publish.Pointer,
 				Blob:  formats.Bytes(index),
 			})
-	}
-	if len(out.Files) == 0 {
-		return nil, errors.New("a root without partitions")
 	}
 	return out, nil
 }

@@ -225,17 +225,15 @@ func TestDirectoriesAreWhatTheFormatWrites(t *testing.T) {
 
 func TestPlaceRefusesWhatIsNoFileName(t *testing.T) {
 	r := newRepo(t, Options{}, testEnv())
-	for _, m := range []formats.Meta{
-		{Format: "apk", Name: "../x", Version: "1-r0", Arch: "x86_64"},
-		{Format: "apk", Name: "x", Version: "1/2", Arch: "x86_64"},
-		{Format: "apk", Name: "", Version: "1-r0", Arch: "x86_64"},
+	for _, c := range []struct{ name, version, channel, want string }{
+		{"../x", "1-r0", "stable", `package "../x" version "1-r0" can't be a file name`},
+		{"x", "1/2", "stable", `package "x" version "1/2" can't be a file name`},
+		{"", "1-r0", "stable", `package "" version "1-r0" can't be a file name`},
+		{"x", "1-r0", "nightly", `channel "nightly" is not published here (channels: stable edge)`},
 	} {
-		if _, err := r.Place(&m, "stable"); err == nil {
-			t.Errorf("Place(%q %q) took it", m.Name, m.Version)
+		if _, err := r.Place(&formats.Meta{Format: "apk", Name: c.name, Version: c.version, Arch: "x86_64"}, c.channel); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Place(%q %q): %v, want %s", c.name, c.version, err, c.want)
 		}
-	}
-	if _, err := r.Place(&record("x", "1-r0", "x86_64").Meta, "nightly"); err == nil {
-		t.Error("Place took a channel that is not configured")
 	}
 	if p, err := r.Place(&formats.Meta{Format: "deb", Name: "x"}, "stable"); p != nil || err != nil {
 		t.Errorf("Place(deb) = %v, %v", p, err)
@@ -278,25 +276,46 @@ func TestSettingsNameTheKey(t *testing.T) {
 	}
 }
 
+// misnamed are testKeys whose public half has another file name.
+type misnamed struct{ testKeys }
+
+func (k misnamed) Public(key string, s formats.Scheme) (*formats.PublicKey, error) {
+	p, err := k.testKeys.Public(key, s)
+	if err == nil {
+		p.Name = "a b/c.pub"
+	}
+	return p, err
+}
+
 func TestBadOptionsAreRefused(t *testing.T) {
-	for name, change := range map[string]func(*Options, *publish.RepoEnv){
-		"unknown platform": func(o *Options, _ *publish.RepoEnv) { o.Arches = map[string][]string{"linux/vax": {"vax"}} },
-		"no word":          func(o *Options, _ *publish.RepoEnv) { o.Arches = map[string][]string{"amd64": {}} },
-		"one word for two": func(o *Options, _ *publish.RepoEnv) { o.Arches = map[string][]string{"amd64": {"aarch64"}} },
-		"twice": func(o *Options, _ *publish.RepoEnv) {
-			o.Arches = map[string][]string{"amd64": {"a"}, "linux/amd64": {"b"}}
-		},
-		"slash":       func(o *Options, _ *publish.RepoEnv) { o.Arches = map[string][]string{"amd64": {"../x"}} },
-		"noarch":      func(o *Options, _ *publish.RepoEnv) { o.Arches = map[string][]string{"amd64": {"noarch"}} },
-		"channel":     func(_ *Options, e *publish.RepoEnv) { e.Channels = []string{"a/b"} },
-		"unknown key": func(_ *Options, e *publish.RepoEnv) { e.Key = "other" },
-		"no keys":     func(_ *Options, e *publish.RepoEnv) { e.Keys = nil },
+	arches := func(words map[string][]string) func(*Options, *publish.RepoEnv) {
+		return func(o *Options, _ *publish.RepoEnv) { o.Arches = words }
+	}
+	for want, change := range map[string]func(*Options, *publish.RepoEnv){
+		`arches: platform "linux/vax"`:                                 arches(map[string][]string{"linux/vax": {"vax"}}),
+		`arches: platform "amd64" has no word: list at least one`:      arches(map[string][]string{"amd64": {}}),
+		`arches: "aarch64" stands for linux/amd64 and for linux/arm64`: arches(map[string][]string{"amd64": {"aarch64"}}),
+		`arches: platform "linux/amd64" is there twice`:                arches(map[string][]string{"amd64": {"a"}, "linux/amd64": {"b"}}),
+		`"../x" is no name of a CPU`:                                   arches(map[string][]string{"amd64": {"../x"}}),
+		`"noarch" is no name of a CPU`:                                 arches(map[string][]string{"amd64": {"noarch"}}),
+		`channel "a/b" can't be a directory: use lower-case letters`:   func(_ *Options, e *publish.RepoEnv) { e.Channels = []string{"a/b"} },
+		`no key "other"`: func(_ *Options, e *publish.RepoEnv) { e.Key = "other" },
+		`key "k" is not there: no keys were opened`:                                           func(_ *Options, e *publish.RepoEnv) { e.Keys = nil },
+		`key file name "a b/c.pub" can't stand in /etc/apk/keys: name the project by letters`: func(_ *Options, e *publish.RepoEnv) { e.Keys = misnamed{} },
 	} {
 		o, env := Options{}, testEnv()
 		change(&o, &env)
-		if _, err := New(o, env); err == nil {
-			t.Errorf("%s: was taken", name)
+		if _, err := New(o, env); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New: %v, want %s", err, want)
 		}
+	}
+}
+
+func TestFinishNeedsTheIndexOfAPartition(t *testing.T) {
+	const want = "partition stable/x86_64 has no index APKINDEX"
+	in := &publish.RootInput{Root: "stable/x86_64", Partitions: []publish.Built{{Partition: "stable/x86_64"}}}
+	if _, err := newRepo(t, Options{}, testEnv()).Finish(t.Context(), in); err == nil || err.Error() != want {
+		t.Errorf("Finish: %v, want %s", err, want)
 	}
 }
 
@@ -323,7 +342,7 @@ func TestSigningErrorsAreReported(t *testing.T) {
 	r.sign = func(context.Context, io.Reader) ([]byte, error) { return nil, fmt.Errorf("the agent is gone") }
 	b := build(t, r, "stable/x86_64")
 	_, err := r.Finish(t.Context(), &publish.RootInput{Root: b.Partition, Partitions: []publish.Built{b}})
-	if err == nil || !strings.Contains(err.Error(), "the agent is gone") {
-		t.Errorf("Finish: %v", err)
+	if want := "partition stable/x86_64: sign APKINDEX: the agent is gone"; err == nil || err.Error() != want {
+		t.Errorf("Finish: %v, want %s", err, want)
 	}
 }

@@ -121,20 +121,24 @@ func TestDamagedEngineFilesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	plain := b.Indexes[0].Plain.Size
-	for name, bad := range map[string][]byte{
-		"empty":     nil,
-		"short":     file[:15],
-		"cut":       file[:len(file)-1],
-		"flags":     append([]byte{0x1f, 0x8b, 8, 8}, file[4:]...),
-		"no end":    append(bytes.Clone(file[:len(file)-10]), make([]byte, 10)...),
-		"two files": append(bytes.Clone(file), file...)[:len(file)+20],
+	for name, c := range map[string]struct {
+		file  []byte
+		plain int64
+		want  string
+	}{
+		"empty":     {nil, plain, "the index is not the gzip file the engine makes"},
+		"short":     {file[:15], plain, "the index is not the gzip file the engine makes"},
+		"flags":     {append([]byte{0x1f, 0x8b, 8, 8}, file[4:]...), plain, "the index is not the gzip file the engine makes"},
+		"cut":       {file[:len(file)-1], plain, fmt.Sprintf("the index does not end as a gzip file of %d bytes", plain)},
+		"no end":    {append(bytes.Clone(file[:len(file)-10]), make([]byte, 10)...), plain, "the index does not end as a gzip file"},
+		"two files": {append(bytes.Clone(file), file...)[:len(file)+20], plain, "the index does not end as a gzip file"},
+		"length":    {file, plain + 1, fmt.Sprintf("the index does not end as a gzip file of %d bytes", plain+1)},
 	} {
-		if _, err := unwrap(bad, plain); err == nil {
-			t.Errorf("%s: was taken", name)
+		b.Indexes[0].Blob, b.Indexes[0].Plain.Size = formats.Bytes(c.file), c.plain
+		_, err := r.Finish(t.Context(), &publish.RootInput{Root: b.Partition, Partitions: []publish.Built{b}})
+		if err == nil || !strings.Contains(err.Error(), "partition stable/x86_64: "+c.want) {
+			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
-	}
-	if _, err := unwrap(file, plain+1); err == nil {
-		t.Error("a wrong length was taken")
 	}
 }
 

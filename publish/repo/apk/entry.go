@@ -187,15 +187,9 @@ func (e *Entry) check() error {
 	return nil
 }
 
-// maxIndex bounds what Parse takes: Alpine's own largest index is 8 MiB.
-const maxIndex = 1 << 30
-
 // Parse reads the text of an APKINDEX. Lines with a lower-case letter it does not
 // know are left out, as apk does; other unknown lines are refused.
 func Parse(text []byte) ([]*Entry, error) {
-	if len(text) > maxIndex {
-		return nil, fmt.Errorf("an index of %d bytes; %d are read at most", len(text), maxIndex)
-	}
 	var all []*Entry
 	var e *Entry
 	for n := 1; len(text) > 0; n++ {

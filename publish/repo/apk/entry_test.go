@@ -57,8 +57,56 @@ func TestLongTextsDoNotReachTheClient(t *testing.T) {
 		t.Errorf("description of %d bytes, want %d", len(e.Description), len(want))
 	}
 	e.License = strings.Repeat("x", 2000)
-	if _, err := e.Render(); err == nil {
-		t.Error("a header apk can't store was rendered")
+	if _, err := e.Render(); err == nil || !strings.Contains(err.Error(), "its description, licence and other lines take 2") || !strings.Contains(err.Error(), "apk can keep 2000: shorten them") {
+		t.Errorf("a header apk can't store: %v", err)
+	}
+}
+
+// What would not be read back as it is is not rendered, and not read either.
+func TestEntriesThatApkWouldMisreadAreRefused(t *testing.T) {
+	const sum = "Q1AAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	good := Entry{Checksum: sum, Name: "hello", Version: "1.0-r0", Arch: "x86_64"}
+	for want, spoil := range map[string]func(*Entry){
+		`checksum "Q1AAAA" is not Q1 and the base64 of 20 bytes`:                             func(e *Entry) { e.Checksum = "Q1AAAA" },
+		`checksum "" is not Q1 and the base64 of 20 bytes`:                                   func(e *Entry) { e.Checksum = "" },
+		`name "a b", version "1.0-r0", arch "x86_64": one has a character apk does not take`: func(e *Entry) { e.Name = "a b" },
+		`arch "x86/64": one has a character apk does not take`:                               func(e *Entry) { e.Arch = "x86/64" },
+		"a size or time is negative":                                                         func(e *Entry) { e.Size = -1 },
+		`value "a\nP:evil" is more than one line`:                                            func(e *Entry) { e.Maintainer = "a\nP:evil" },
+		`relation "a b" has a space`:                                                         func(e *Entry) { e.Depends = []string{"a b"} },
+	} {
+		e := good
+		spoil(&e)
+		if _, err := e.Render(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Render: %v, want %s", err, want)
+		}
+	}
+	text, err := good.Render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want, text := range map[string]string{
+		"the last entry is cut off: no empty line ends it":         strings.TrimSuffix(string(text), "\n"),
+		`line 2: "Phello" is not a letter, a colon and a value`:    "C:" + sum + "\nPhello\n\n",
+		`line 1: line "X:1" has a letter apk does not know`:        "X:1\n\n",
+		`line 5: size "-1" is not a number`:                        strings.Replace(string(text), "\nS:0\n", "\nS:-1\n", 1),
+		`line 2: checksum "" is not Q1 and the base64 of 20 bytes`: "P:hello\n\n",
+	} {
+		if _, err := Parse([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("Parse(%q): %v, want %s", text, err, want)
+		}
+	}
+}
+
+func TestNumbersThatAreNoneAreRefused(t *testing.T) {
+	rec := record("hello", "1-r0", "x86_64")
+	for i, f := range rec.Meta.Fields {
+		if f.Key == "builddate" {
+			rec.Meta.Fields[i].Value = "today"
+		}
+	}
+	if _, err := page([]*publish.Record{rec}, "x86_64"); err == nil || err.Error() != `package hello 1-r0: builddate "today" is not a number` {
+		t.Errorf("page: %v", err)
 	}
 }
 
@@ -70,8 +118,8 @@ func TestNewlinesCannotForgeAnEntry(t *testing.T) {
 				rec.Meta.Fields[i].Value = "x\n\nP:evil"
 			}
 		}
-		if _, err := page([]*publish.Record{rec}, "x86_64"); err == nil {
-			t.Errorf("%s with a newline was rendered", key)
+		if _, err := page([]*publish.Record{rec}, "x86_64"); err == nil || !strings.Contains(err.Error(), `package hello 1-r0: value "x\n\nP:evil" is more than one line`) {
+			t.Errorf("%s with a newline: %v", key, err)
 		}
 	}
 }

@@ -34,10 +34,10 @@ func (r *Repo) Guides(ctx context.Context, in *publish.GuideInput) ([]*publish.G
 
 func (r *Repo) guide(in *publish.GuideInput, title, list string, families ...string) (*publish.Guide, error) {
 	if !slices.Contains(r.env.Channels, in.Channel) {
-		return nil, fmt.Errorf("channel %q is not published here", in.Channel)
+		return nil, fmt.Errorf("channel %q is not published here (channels: %s)", in.Channel, strings.Join(r.env.Channels, " "))
 	}
 	if !urlForm.MatchString(in.URL) {
-		return nil, fmt.Errorf("url %q can't stand in %s", in.URL, list)
+		return nil, fmt.Errorf("url %q can't stand in %s: use http or https, and letters, digits and . _ ~ : / @ + , = - only", in.URL, list)
 	}
 	line := in.URL + "/apk/" + in.Channel
 	g := &publish.Guide{

@@ -109,20 +109,22 @@ func TestFlatSuiteRefusesWhatAptWouldNotFind(t *testing.T) {
 	r := open(t, publishtest.Env(), nil)
 	rpm := record("hello", "1", "x86_64")
 	rpm.Meta.Format = "rpm"
+	bad := record("hello", "1", "amd64", formats.Field{Key: "Bad key"})
 	for name, tt := range map[string]struct {
 		channel string
 		recs    []*publish.Record
 		want    string
 	}{
-		"channel":      {"nightly", nil, `no channel "nightly"`},
-		"format":       {"stable", []*publish.Record{rpm}, `"rpm"`},
-		"two folders":  {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/a.deb"), elsewhere("b", "1", "amd64", "https://h/v2/b.deb")}, "https://h/v1 and in https://h/v2"},
-		"one name":     {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/a.deb"), elsewhere("b", "1", "amd64", "https://h/v1/a.deb")}, "one name"},
-		"query":        {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/a.deb?hunter2")}, "query"},
-		"line break":   {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/a%0AFilename:b.deb")}, "no name"},
-		"slash":        {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/")}, "no name"},
-		"percent sign": {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/a%2541.deb")}, "no name"},
-		"no URL":       {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://ann:hunter2@h/%zz")}, "no URL"},
+		"channel":      {"nightly", nil, `apt: there is no channel "nightly"`},
+		"format":       {"stable", []*publish.Record{rpm}, `x.deb is a package of format "rpm", and a suite lists deb`},
+		"two folders":  {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/a.deb"), elsewhere("b", "1", "amd64", "https://h/v2/b.deb")}, "packages of one flat suite lie in https://h/v1 and in https://h/v2: apt looks beside the index only"},
+		"one name":     {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/a.deb"), elsewhere("b", "1", "amd64", "https://h/v1/a.deb")}, "a 1 and b 1 have one name in a flat suite: a.deb"},
+		"field":        {"stable", []*publish.Record{bad}, `field "Bad key": not a field of a control paragraph`},
+		"query":        {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/a.deb?hunter2")}, "a_1_amd64.deb: its address at h has a user, a query or a fragment: apt asks for the name alone"},
+		"line break":   {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/a%0AFilename:b.deb")}, `"a\nFilename:b.deb" is no name of a package's file`},
+		"slash":        {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/")}, `"v1" is no name of a package's file`},
+		"percent sign": {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://h/v1/a%2541.deb")}, `"a%41.deb" is no name of a package's file`},
+		"no URL":       {"stable", []*publish.Record{elsewhere("a", "1", "amd64", "https://ann:hunter2@h/%zz")}, "a_1_amd64.deb: the address where it lies is no URL: use https://host/folder/file.deb"},
 	} {
 		_, err := r.Flat(context.Background(), FlatInput{Channel: tt.channel, Records: tt.recs})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter2") {
@@ -175,7 +177,8 @@ func TestSourcesNameFlatSuites(t *testing.T) {
 		t.Errorf("the list is\n%s\nwant\n%s", l, want)
 	}
 	env.Servers = []string{"https://h/x\nTrusted: yes"}
-	if _, err := open(t, env, nil).Guide(context.Background(), in); err == nil {
-		t.Error("a server with a line break was taken")
+	const refused = `apt: server "https://h/x\nTrusted: yes/": use http or https, and percent-encode what is not a letter, a digit or one of . _ ~ : / @ + , = -`
+	if _, err := open(t, env, nil).Guide(context.Background(), in); err == nil || err.Error() != refused {
+		t.Errorf("a server with a line break: %v, want %s", err, refused)
 	}
 }

@@ -29,7 +29,11 @@ func (r *Repo) Guide(ctx context.Context, in *publish.GuideInput) (*publish.Guid
 	if in.Channel != r.env.Channels[0] {
 		file += "-" + in.Channel
 	}
-	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\nComponents: %s\n", in.URL, suite, r.component)
+	uri, component := in.URL, r.components[in.Channel]
+	if r.dir != "" {
+		uri += "/" + r.dir
+	}
+	sources := fmt.Sprintf("Types: deb\nURIs: %s\nSuites: %s\nComponents: %s\n", uri, suite, component)
 	keyring := "/etc/apt/keyrings/" + r.env.Name + ".asc"
 	option := "[signed-by=" + keyring + "] "
 	trust := "Trusted: yes\n"
@@ -49,7 +53,7 @@ func (r *Repo) Guide(ctx context.Context, in *publish.GuideInput) (*publish.Guid
 		}
 	}
 	sources += trust
-	list := fmt.Sprintf("deb %s%s %s %s\n", option, in.URL, suite, r.component)
+	list := fmt.Sprintf("deb %s%s %s %s\n", option, uri, suite, component)
 	if r.env.Flat {
 		for _, server := range r.env.Servers {
 			server = strings.TrimSuffix(server, "/") + "/"
@@ -95,7 +99,7 @@ fi`,
 		}
 	}
 	if r.env.Key != "" {
-		g.Verify = []publish.Step{{Text: "Each index is signed and names each package by SHA-256; this shows by which key", Command: fmt.Sprintf("curl -fsSL %s/dists/%s/InRelease | gpg --verify", in.URL, suite)}}
+		g.Verify = []publish.Step{{Text: "Each index is signed and names each package by SHA-256; this shows by which key", Command: fmt.Sprintf("curl -fsSL %s/dists/%s/InRelease | gpg --verify", uri, suite)}}
 	}
 	return g, nil
 }

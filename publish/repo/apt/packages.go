@@ -19,7 +19,7 @@ const (
 // Streams implements publish.Repo.
 func (r *Repo) Streams(string) []publish.Stream {
 	none := func(int) []byte { return nil }
-	s := []publish.Stream{{Name: packages, Forms: r.forms, Head: none, Page: packagesPage}}
+	s := []publish.Stream{{Name: packages, Forms: r.forms, Head: none, Page: r.packagesPage}}
 	if r.contents {
 		s = append(s, publish.Stream{Name: contents, Forms: []publish.Form{publish.Gzip}, Head: none, Page: contentsPage})
 	}
@@ -28,10 +28,17 @@ func (r *Repo) Streams(string) []publish.Stream {
 
 // packagesPage renders stanzas: the package's control paragraph with Filename,
 // Size and SHA256 before its description.
-func packagesPage(recs []*publish.Record) ([]byte, error) {
+func (r *Repo) packagesPage(recs []*publish.Record) ([]byte, error) {
 	var b bytes.Buffer
 	for _, rec := range recs {
-		if err := Stanza(&b, rec); err != nil {
+		filename, ok := rec.Path, true
+		if r.dir != "" {
+			filename, ok = strings.CutPrefix(rec.Path, r.dir+"/")
+		}
+		if !ok {
+			return nil, fmt.Errorf("%s does not lie in %s/, and apt looks there only: leave apt's dir as it was, or begin a new tree", rec.Path, r.dir)
+		}
+		if err := stanza(&b, rec, filename); err != nil {
 			return nil, fmt.Errorf("%s: %w", rec.Path, err)
 		}
 		b.WriteByte('\n')

@@ -23,7 +23,7 @@ const keep = 3
 // Finish implements publish.Repo: the suite's Packages and Contents at their
 // names and by hash, and Release, InRelease and Release.gpg.
 func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.RootOutput, error) {
-	dir := path.Join("dists", in.Root)
+	dir := path.Join(r.dir, "dists", in.Root)
 	out := &publish.RootOutput{Keep: keep}
 	type entry struct {
 		path string

@@ -16,7 +16,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -126,7 +125,7 @@ func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, erro
 		return nil, nil
 	}
 	if !slices.Contains(r.env.Channels, channel) {
-		return nil, fmt.Errorf("channel %q is not published here", channel)
+		return nil, fmt.Errorf("channel %q is not published here (channels: %s)", channel, strings.Join(r.env.Channels, " "))
 	}
 	if _, ok := platformOf(m); !ok {
 		return nil, nil
@@ -211,7 +210,10 @@ func cut(text []byte) (names []string, formulae [][]byte, err error) {
 			return nil, nil, fmt.Errorf("formula %d does not begin with its name and length: %.60q", len(names)+1, line)
 		}
 		n, err := strconv.ParseUint(words[2], 10, 31)
-		if err != nil || n > uint64(len(rest)) || !fileForm.MatchString(words[1]) {
+		if !fileForm.MatchString(words[1]) {
+			return nil, nil, fmt.Errorf("formula %q of %q bytes: it is no name of a formula's file", words[1], words[2])
+		}
+		if err != nil || n > uint64(len(rest)) {
 			return nil, nil, fmt.Errorf("formula %q of %q bytes: there are %d left", words[1], words[2], len(rest))
 		}
 		names, formulae = append(names, words[1]), append(formulae, rest[:n:n])
@@ -259,9 +261,6 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 			}
 			out.Files = append(out.Files, publish.RootFile{Path: path, Class: publish.Pointer, Blob: formats.Bytes(formulae[i])})
 		}
-	}
-	if len(out.Files) == 0 {
-		return nil, errors.New("a root without partitions")
 	}
 	return out, nil
 }

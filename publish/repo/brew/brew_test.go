@@ -77,13 +77,14 @@ func TestPathsAreWhatTheFormatCallsArchives(t *testing.T) {
 			t.Errorf("%s lies at %s, is called %s", p, places[0].Path, id.Filename)
 		}
 	}
-	for _, m := range []formats.Meta{
-		record("../x", "1", "linux/amd64").Meta,
-		record("x", "1/../2", "linux/amd64").Meta,
-		record("7zip", "1", "linux/amd64").Meta,
+	for _, c := range []struct{ name, version, channel, want string }{
+		{"../x", "1", "stable", `archive "../x" version "1" can't be a file name`},
+		{"x", "1/../2", "stable", `archive "x" version "1/../2" can't be a file name`},
+		{"7zip", "1", "stable", `"7zip" can't be a formula, since its class would be called "7zip": a name begins with a letter; leave brew out of clients`},
+		{"x", "1", "nightly", `channel "nightly" is not published here (channels: stable edge)`},
 	} {
-		if _, err := r.Place(&m, "stable"); err == nil {
-			t.Errorf("Place(%q %q) took it", m.Name, m.Version)
+		if _, err := r.Place(&record(c.name, c.version, "linux/amd64").Meta, c.channel); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Place(%q %q): %v, want %s", c.name, c.version, err, c.want)
 		}
 	}
 	if p, err := r.Place(&formats.Meta{Format: "deb"}, "stable"); p != nil || err != nil {
@@ -182,8 +183,31 @@ func TestTwoChannelsCannotWriteOneFormula(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = r.Finish(t.Context(), &publish.RootInput{Root: "brew", Partitions: []publish.Built{plain(stable, "stable"), plain(edge, "edge")}})
-	if err == nil || !strings.Contains(err.Error(), "hello-edge.rb") {
-		t.Errorf("Finish: %v", err)
+	const want = "channels stable and edge both have a formula hello-edge.rb: rename a package"
+	if err == nil || err.Error() != want {
+		t.Errorf("Finish: %v, want %s", err, want)
+	}
+}
+
+func TestArchivesForOtherSystemsAreNoFormulae(t *testing.T) {
+	const want = "formula of hello 1: archive downloads/hello/1/hello_1_windows_amd64.tar.gz is for a platform Homebrew does not have"
+	if _, err := newRepo(t, Options{}, testEnv()).page([]*publish.Record{record("hello", "1", "windows/amd64")}, "stable"); err == nil || err.Error() != want {
+		t.Errorf("page: %v, want %s", err, want)
+	}
+}
+
+func TestFinishRefusesADamagedIndex(t *testing.T) {
+	r := newRepo(t, Options{}, testEnv())
+	for want, part := range map[string]publish.Built{
+		"partition stable has no index formulae":                                                       {Partition: "stable"},
+		`partition stable: formula 1 does not begin with its name and length: "class Hello < Formula"`: plain([]byte("class Hello < Formula\n"), "stable"),
+		`partition stable: formula 2 does not begin with its name and length: "-- b.rb"`:               plain([]byte("-- a.rb 2\nx\n-- b.rb\n"), "stable"),
+		`partition stable: formula "a.rb" of "9" bytes: there are 2 left`:                              plain([]byte("-- a.rb 9\nx\n"), "stable"),
+		`partition stable: formula "../a.rb" of "2" bytes: it is no name of a formula's file`:          plain([]byte("-- ../a.rb 2\nx\n"), "stable"),
+	} {
+		if _, err := r.Finish(t.Context(), &publish.RootInput{Root: "brew", Partitions: []publish.Built{part}}); err == nil || err.Error() != want {
+			t.Errorf("Finish: %v, want %s", err, want)
+		}
 	}
 }
 
@@ -200,12 +224,24 @@ func TestWithoutURLThereAreNoFormulae(t *testing.T) {
 }
 
 func TestBadOptionsAreRefused(t *testing.T) {
-	for _, o := range []Options{
-		{Dir: "/x"}, {Dir: "../x"}, {Dir: "x/"}, {Dir: "a b"}, {Tap: "x"}, {Tap: "a/b;c"}, {TapURL: "https://x"}, {Tap: "a/b", TapURL: "https://x; rm"},
+	for want, o := range map[string]Options{
+		`dir "/x" is no folder of the tree: use letters`:                            {Dir: "/x"},
+		`dir "../x" is no folder of the tree: use letters`:                          {Dir: "../x"},
+		`dir "x/" is no folder of the tree: use letters`:                            {Dir: "x/"},
+		`dir "a b" is no folder of the tree: use letters`:                           {Dir: "a b"},
+		`tap "x" is not of the form owner/name`:                                     {Tap: "x"},
+		`tap "a/b;c" is not of the form owner/name`:                                 {Tap: "a/b;c"},
+		`tap-url "https://x" needs tap, and may have neither spaces nor quotes`:     {TapURL: "https://x"},
+		`tap-url "https://x; rm" needs tap, and may have neither spaces nor quotes`: {Tap: "a/b", TapURL: "https://x; rm"},
 	} {
-		if _, err := New(o, testEnv()); err == nil {
-			t.Errorf("%+v was taken", o)
+		if _, err := New(o, testEnv()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New: %v, want %s", err, want)
 		}
+	}
+	env := testEnv()
+	env.Channels = []string{"a/b"}
+	if _, err := New(Options{}, env); err == nil || !strings.Contains(err.Error(), `channel "a/b" can't be part of a formula's name: use lower-case letters`) {
+		t.Errorf("New: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/distropack/distropack/publish"
 )
@@ -15,10 +16,10 @@ import (
 // named with their tap: that is how people say that they trust them.
 func (r *Repo) Guide(ctx context.Context, in *publish.GuideInput) (*publish.Guide, error) {
 	if !slices.Contains(r.env.Channels, in.Channel) {
-		return nil, fmt.Errorf("channel %q is not published here", in.Channel)
+		return nil, fmt.Errorf("channel %q is not published here (channels: %s)", in.Channel, strings.Join(r.env.Channels, " "))
 	}
 	if !urlForm.MatchString(in.URL) {
-		return nil, fmt.Errorf("url %q can't stand in a command", in.URL)
+		return nil, fmt.Errorf("url %q can't stand in a command: use http or https, and letters, digits and . _ ~ : / @ + , = - only", in.URL)
 	}
 	suffix := r.formulaName("", in.Channel)
 	g := &publish.Guide{

@@ -94,6 +94,19 @@ func TestTapsAreAdded(t *testing.T) {
 	}
 }
 
+func TestGuideRefusesURLsAShellWouldRead(t *testing.T) {
+	r := newRepo(t, Options{}, testEnv())
+	for _, c := range []struct{ url, channel, want string }{
+		{"https://x/$(z)", "stable", `url "https://x/$(z)" can't stand in a command: use http or https`},
+		{"", "stable", `url "" can't stand in a command: use http or https`},
+		{"https://x", "nightly", `channel "nightly" is not published here (channels: stable edge)`},
+	} {
+		if _, err := r.Guide(t.Context(), &publish.GuideInput{URL: c.url, Channel: c.channel}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Guide(%q, %s): %v, want %s", c.url, c.channel, err, c.want)
+		}
+	}
+}
+
 func TestGuideIsCleanUnderShellcheck(t *testing.T) {
 	shellcheck, err := exec.LookPath("shellcheck")
 	if err != nil {

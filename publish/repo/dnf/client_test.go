@@ -70,9 +70,12 @@ func (m *machine) reads(path, want string) {
 func TestDnfInstallsAndUpgradesWithBothChecks(t *testing.T) {
 	publishtest.Need(t, "dnf")
 	keys := publishtest.GPG(t)
-	for _, form := range []string{"zstd", "gzip"} {
+	for form, o := range map[string]Options{
+		"zstd": {},
+		"gzip": {Compression: "gzip", Dirs: map[string]string{"stable": "el9/{arch}"}, Packages: "flat"},
+	} {
 		t.Run(form, func(t *testing.T) {
-			r := newRepo(t, Options{Compression: form}, publish.RepoEnv{Keys: keys, Key: "hello"})
+			r := newRepo(t, o, publish.RepoEnv{Keys: keys, Key: "hello"})
 			tree := &publishtest.Mem{}
 			put(t, tree, r, release, "stable", hello(t, keys, "hello", "1.0.0-rc.1"), data(t, keys, "hello", "1.0"))
 			s := serve(t, tree)
@@ -184,9 +187,12 @@ func (m *machine) zypper(args ...string) (string, error) {
 func TestZypperInstallsWithBothChecks(t *testing.T) {
 	publishtest.Need(t, "zypper", "rpm")
 	keys := publishtest.GPG(t)
-	for _, form := range []string{"zstd", "gzip"} {
+	for form, o := range map[string]Options{
+		"zstd": {},
+		"gzip": {Compression: "gzip", Dirs: map[string]string{"stable": "el9/{arch}"}, Packages: "flat"},
+	} {
 		t.Run(form, func(t *testing.T) {
-			r := newRepo(t, Options{Compression: form}, publish.RepoEnv{Keys: keys, Key: "hello"})
+			r := newRepo(t, o, publish.RepoEnv{Keys: keys, Key: "hello"})
 			tree := &publishtest.Mem{}
 			put(t, tree, r, release, "stable", hello(t, keys, "hello", "1.0.0"), data(t, keys, "hello", "1.0"))
 			s := serve(t, tree)

@@ -1,6 +1,7 @@
 // Package dnf writes rpm-md repositories, which dnf, yum and zypper read.
 //
-// A channel is one repository for all CPUs, in rpm/<channel>/:
+// A channel is one repository for all CPUs, in rpm/<channel>/, or one per CPU where
+// its folder is said to have {arch}:
 //
 //	repodata/repomd.xml                     names the indexes by digest
 //	repodata/repomd.xml.asc                 its detached OpenPGP signature
@@ -24,6 +25,7 @@ package dnf
 import (
 	"cmp"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -35,7 +37,9 @@ import (
 
 // Options are the keys of a site's dnf section.
 type Options struct {
-	Compression string `yaml:"compression" enum:"zstd,gzip" doc:"How indexes are compressed: zstd, or gzip for the yum of CentOS 7 and Amazon Linux 2; zstd where absent."`
+	Compression string            `yaml:"compression" enum:"zstd,gzip" doc:"How indexes are compressed: zstd, or gzip for the yum of CentOS 7 and Amazon Linux 2; zstd where absent."`
+	Dirs        map[string]string `yaml:"dirs" doc:"The folder of each channel's repository, the one that repodata/ lies in; rpm/ and the channel where absent, . for the top. {arch} stands for dnf's $basearch: el9/{arch} makes a repository per CPU."`
+	Packages    string            `yaml:"packages" enum:"letter,flat" doc:"Where packages lie in a repository: below Packages/ by their first letter (letter), or beside repodata/ (flat); letter where absent."`
 }
 
 // Kind returns the kind that serves rpm packages.
@@ -56,9 +60,12 @@ func Kind() publish.RepoKind {
 
 // Repo writes rpm-md repositories. It may be used concurrently.
 type Repo struct {
-	env  publish.RepoEnv
-	form publish.Form
-	key  *formats.PublicKey // nil: unsigned
+	env    publish.RepoEnv
+	form   publish.Form
+	dirs   map[string]string  // by channel, as in Options
+	layout string             // for Settings: what of the layout is not as usual
+	flat   bool               // packages lie beside repodata/
+	key    *formats.PublicKey // nil: unsigned
 }
 
 var _ publish.Repo = (*Repo)(nil)
@@ -86,6 +93,9 @@ func New(s formats.Section, env publish.RepoEnv) (*Repo, error) {
 			return nil, fmt.Errorf("channel %q: use lower-case letters, digits and . _ -", c)
 		}
 	}
+	if err := r.lay(&o); err != nil {
+		return nil, err
+	}
 	if env.Key == "" {
 		return r, nil
 	}
@@ -97,7 +107,71 @@ func New(s formats.Section, env publish.RepoEnv) (*Repo, error) {
 	return r, err
 }
 
+// lay reads where repositories and packages lie.
+func (r *Repo) lay(o *Options) error {
+	switch o.Packages {
+	case "", "letter":
+	case "flat":
+		r.flat = true
+	default:
+		return fmt.Errorf("packages %q is unknown: use letter or flat", o.Packages)
+	}
+	if len(o.Dirs) > 0 || r.flat {
+		r.layout = fmt.Sprintf("dirs %q\nflat %t\n", o.Dirs, r.flat)
+	}
+	r.dirs = o.Dirs
+	owners := make(map[string]string)
+	for _, c := range r.env.Channels {
+		d := r.pattern(c)
+		if d != "." && !legalDir.MatchString(strings.ReplaceAll(d, "{arch}", "arch")) {
+			return fmt.Errorf("dirs: %q of channel %s is no folder of the tree: use letters, digits and . - _, and {arch}", d, c)
+		}
+		for _, p := range r.partitions(c, nil) {
+			if other, ok := owners[r.dir(p)]; ok {
+				return fmt.Errorf("dirs: channels %s and %s have one folder %q: give each its own", other, c, path.Clean(r.dir(p)))
+			}
+			owners[r.dir(p)] = c
+		}
+	}
+	return nil
+}
+
+// pattern is the folder of a channel's repositories, with {arch} where there is one
+// per CPU.
+func (r *Repo) pattern(channel string) string { return cmp.Or(r.dirs[channel], "rpm/"+channel) }
+
+// dir is where the repository of a partition lies: "" or with a trailing slash.
+func (r *Repo) dir(partition string) string {
+	channel, arch, _ := strings.Cut(partition, "/")
+	return slashed(path.Clean(strings.ReplaceAll(r.pattern(channel), "{arch}", arch)))
+}
+
+// slashed puts a slash behind a directory of the tree, none behind the top.
+func slashed(dir string) string {
+	if dir == "." {
+		return ""
+	}
+	return dir + "/"
+}
+
+// partitions of a channel: itself, or one per $basearch with packages for m's CPU;
+// nil stands for all.
+func (r *Repo) partitions(channel string, m *formats.Meta) []string {
+	if !strings.Contains(r.pattern(channel), "{arch}") {
+		return []string{channel}
+	}
+	var all []string
+	for _, p := range r.env.Platforms {
+		base, ok := basearch[p.CPU()]
+		if ok && p.OS == "linux" && (m == nil || everywhere(m.Arch) || slices.Contains(arches[p.CPU()], m.Arch)) && !slices.Contains(all, channel+"/"+base) {
+			all = append(all, channel+"/"+base)
+		}
+	}
+	return all
+}
+
 var (
+	legalDir     = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$`)
 	legalName    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 	legalChannel = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
 	legalPart    = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._+~^-]*$`) // of a file name
@@ -113,13 +187,19 @@ func (r *Repo) Settings() string {
 	if r.key != nil {
 		key = r.key.ID
 	}
-	return fmt.Sprintf("dnf 1\ncompression %s\nkey %s\n", r.form, key)
+	return fmt.Sprintf("dnf 1\ncompression %s\nkey %s\n%s", r.form, key, r.layout)
 }
 
-// Partitions are the channels.
-func (r *Repo) Partitions() []string { return slices.Clone(r.env.Channels) }
+// Partitions are the channels, or <channel>/<basearch> where CPUs are apart.
+func (r *Repo) Partitions() []string {
+	var all []string
+	for _, c := range r.env.Channels {
+		all = append(all, r.partitions(c, nil)...)
+	}
+	return all
+}
 
-// Root is the partition: each channel has a repomd.xml of its own.
+// Root is the partition: each has a repomd.xml of its own.
 func (r *Repo) Root(partition string) string { return partition }
 
 // Place takes binary packages of the configured CPUs, noarch and source packages.
@@ -137,10 +217,14 @@ func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, erro
 		}
 	}
 	file := m.Name + "-" + version + "-" + release + "." + m.Arch + ".rpm"
-	return []publish.Placement{{
-		Partition: channel,
-		Path:      dir(channel) + "Packages/" + strings.ToLower(m.Name[:1]) + "/" + file,
-	}}, nil
+	if !r.flat {
+		file = "Packages/" + strings.ToLower(m.Name[:1]) + "/" + file
+	}
+	var places []publish.Placement
+	for _, p := range r.partitions(channel, m) {
+		places = append(places, publish.Placement{Partition: p, Path: r.dir(p) + file})
+	}
+	return places, nil
 }
 
 // splitVersion takes "[epoch:]version-release" apart; the epoch is no part of
@@ -155,9 +239,6 @@ func splitVersion(v string) (version, release string) {
 	return v, ""
 }
 
-// dir is where a channel's repository lies, with a trailing slash.
-func dir(channel string) string { return "rpm/" + channel + "/" }
-
 // arches has rpm's words for CPUs; the first is ours, x86 has grown several.
 var arches = map[string][]string{
 	"amd64":   {"x86_64"},
@@ -171,12 +252,17 @@ var arches = map[string][]string{
 	"loong64": {"loongarch64"},
 }
 
+// basearch has dnf's $basearch of CPUs.
+var basearch = map[string]string{
+	"amd64": "x86_64", "arm64": "aarch64", "armv6": "armhfp", "armv7": "armhfp", "386": "i386",
+	"riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x", "loong64": "loongarch64",
+}
+
+// everywhere tells packages that every CPU's repository lists.
+func everywhere(arch string) bool { return arch == "noarch" || arch == "src" || arch == "nosrc" }
+
 func (r *Repo) serves(arch string) bool {
-	switch arch {
-	case "noarch", "src", "nosrc":
-		return true
-	}
-	return slices.ContainsFunc(r.env.Platforms, func(p formats.Platform) bool {
+	return everywhere(arch) || slices.ContainsFunc(r.env.Platforms, func(p formats.Platform) bool {
 		return p.OS == "linux" && slices.Contains(arches[p.CPU()], arch)
 	})
 }

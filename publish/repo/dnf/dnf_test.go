@@ -5,8 +5,10 @@ import (
 	"context"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -158,11 +160,73 @@ func TestPlaceTakesWhatIsServed(t *testing.T) {
 			t.Errorf("Place(%s %s) = %q, want %q", tt.meta.Format, tt.meta.Arch, path, tt.want)
 		}
 	}
-	if _, err := r.Place(meta("rpm", "../x", "noarch"), "beta"); err == nil {
-		t.Error("a name that leaves the directory is placed")
+	if _, err := r.Place(meta("rpm", "../x", "noarch"), "beta"); err == nil || err.Error() != `package "../x" "1:1.0-2": "../x" can't be part of a file name` {
+		t.Errorf("a name that leaves the directory: %v", err)
 	}
-	if _, err := r.Place(meta("rpm", "hello", "noarch"), "edge"); err == nil {
-		t.Error("an unknown channel is taken")
+	if _, err := r.Place(meta("rpm", "hello", "noarch"), "edge"); err == nil || err.Error() != `channel "edge" is not published here (channels: stable beta)` {
+		t.Errorf("an unknown channel: %v", err)
+	}
+}
+
+// The addresses that createrepo's repositories had where people's .repo files look
+// for them.
+func TestLayoutIsWhatTheOptionsSay(t *testing.T) {
+	for _, tt := range []struct {
+		o       Options
+		baseurl string
+		places  []string // of a package for x86_64 and one for all CPUs
+	}{
+		{Options{}, "https://x/rpm/stable/", []string{"stable rpm/stable/Packages/h/hello-1.0-1.x86_64.rpm", "stable rpm/stable/Packages/d/data-1.0-1.noarch.rpm"}},
+		{Options{Dirs: map[string]string{"stable": "."}}, "https://x/", []string{"stable Packages/h/hello-1.0-1.x86_64.rpm", "stable Packages/d/data-1.0-1.noarch.rpm"}},
+		{Options{Dirs: map[string]string{"stable": "yum"}, Packages: "flat"}, "https://x/yum/", []string{"stable yum/hello-1.0-1.x86_64.rpm", "stable yum/data-1.0-1.noarch.rpm"}},
+		{Options{Dirs: map[string]string{"stable": "el/9/{arch}"}}, "https://x/el/9/$basearch/", []string{
+			"stable/x86_64 el/9/x86_64/Packages/h/hello-1.0-1.x86_64.rpm",
+			"stable/x86_64 el/9/x86_64/Packages/d/data-1.0-1.noarch.rpm", "stable/armhfp el/9/armhfp/Packages/d/data-1.0-1.noarch.rpm",
+		}},
+	} {
+		r := newRepo(t, tt.o, publish.RepoEnv{Platforms: []formats.Platform{amd64, {OS: "linux", Arch: "arm", Variant: "v6"}, {OS: "linux", Arch: "arm", Variant: "v7"}, {OS: "darwin", Arch: "arm64"}}})
+		tree := &publishtest.Mem{}
+		pkgs := []publish.Package{build(t, nil, "", formats.Spec{Name: "hello", Version: "1.0"}, amd64), build(t, nil, "", formats.Spec{Name: "data", Version: "1.0"}, formats.All)}
+		put(t, tree, r, release, "stable", pkgs...)
+		var got []string
+		for _, p := range pkgs {
+			places, err := r.Place(p.Meta, "stable")
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, pl := range places {
+				got = append(got, pl.Partition+" "+pl.Path)
+				dir := strings.NewReplacer("https://x/", "", "$basearch", path.Base(pl.Partition)).Replace(tt.baseurl)
+				if tree.Read(pl.Path) == nil || tree.Read(dir+"repodata/repomd.xml") == nil {
+					t.Errorf("%+v: %s or the repomd.xml of %s is not there", tt.o, pl.Path, dir)
+				}
+			}
+		}
+		if !slices.Equal(got, tt.places) {
+			t.Errorf("%+v: places %q, want %q", tt.o, got, tt.places)
+		}
+		if tree.Read("rpm/beta/repodata/repomd.xml") == nil {
+			t.Errorf("%+v: beta is not where it was", tt.o)
+		}
+		for _, g := range guides(t, tree, r, "https://x", "stable") {
+			if want := "\nbaseurl=" + tt.baseurl + "\n"; !strings.Contains(string(tree.Read("rpm/hello.repo")), want) || !strings.Contains(g.Setup, want) {
+				t.Errorf("%+v: %s is not told of%s:\n%s", tt.o, g.Client, want, g.Setup)
+			}
+		}
+	}
+}
+
+// Records say where packages lie; another folder can't be said of what is there.
+func TestOtherDirsAreRefusedForATree(t *testing.T) {
+	tree := &publishtest.Mem{}
+	put(t, tree, newRepo(t, Options{}, publish.RepoEnv{}), release, "stable", build(t, nil, "", formats.Spec{Name: "hello", Version: "1.0"}, amd64))
+	for dir, below := range map[string]string{"yum": "yum/", "el9/{arch}": "el9/"} {
+		want := "Packages/h/hello-1.0-1.x86_64.rpm: the package does not lie below " + below + ", and an index names nothing else: leave dnf's dirs as they were, or begin a new tree"
+		r := newRepo(t, Options{Dirs: map[string]string{"stable": dir}}, publish.RepoEnv{})
+		_, err := publish.Publish(context.Background(), tree, []publish.Repo{r}, publish.Edit{}, publish.Options{Time: release, Now: release})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: published with %v, want %s", dir, err, want)
+		}
 	}
 }
 
@@ -183,23 +247,79 @@ func TestLessFollowsRpm(t *testing.T) {
 }
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
-	for name, tt := range map[string]struct {
+	channels := []string{"stable", "beta"}
+	for want, tt := range map[string]struct {
 		o   Options
 		env publish.RepoEnv
 	}{
-		"compression":      {Options{Compression: "xz"}, publish.RepoEnv{Name: "hello"}},
-		"name":             {Options{}, publish.RepoEnv{Name: "Hello World"}},
-		"channel":          {Options{}, publish.RepoEnv{Name: "hello", Channels: []string{"../x"}}},
-		"key without keys": {Options{}, publish.RepoEnv{Name: "hello", Key: "main"}},
+		`compression "xz" is unknown: use zstd or gzip`:                                                             {Options{Compression: "xz"}, publish.RepoEnv{Name: "hello"}},
+		`packages "x" is unknown: use letter or flat`:                                                               {Options{Packages: "x"}, publish.RepoEnv{Name: "hello"}},
+		`repository name "Hello World": use lower-case letters, digits and -`:                                       {Options{}, publish.RepoEnv{Name: "Hello World"}},
+		`channel "../x": use lower-case letters, digits and . _ -`:                                                  {Options{}, publish.RepoEnv{Name: "hello", Channels: []string{"../x"}}},
+		`signing key "main" was not opened: without it the repository can't be signed`:                              {Options{}, publish.RepoEnv{Name: "hello", Key: "main"}},
+		`dirs: "/srv" of channel stable is no folder of the tree: use letters, digits and . - _, and {arch}`:        {Options{Dirs: map[string]string{"stable": "/srv"}}, publish.RepoEnv{Name: "hello", Channels: channels}},
+		`dirs: "x/$basearch" of channel stable is no folder of the tree: use letters, digits and . - _, and {arch}`: {Options{Dirs: map[string]string{"stable": "x/$basearch"}}, publish.RepoEnv{Name: "hello", Channels: channels}},
+		`dirs: channels stable and beta have one folder "rpm/beta": give each its own`:                              {Options{Dirs: map[string]string{"stable": "rpm/beta"}}, publish.RepoEnv{Name: "hello", Channels: channels}},
+		`dirs: channels stable and beta have one folder "x/x86_64": give each its own`:                              {Options{Dirs: map[string]string{"stable": "x/{arch}", "beta": "x/x86_64"}}, publish.RepoEnv{Name: "hello", Channels: channels, Platforms: []formats.Platform{amd64}}},
 	} {
-		if _, err := New(options(tt.o), tt.env); err == nil {
-			t.Errorf("%s: New takes it", name)
+		if _, err := New(options(tt.o), tt.env); err == nil || err.Error() != want {
+			t.Errorf("New: %v, want %s", err, want)
 		}
 	}
 	r := newRepo(t, Options{}, publish.RepoEnv{})
-	for _, url := range []string{"", "ftp://x", "https://x/", "https://x/$(id)", "https://x/a b", "https://x/'", "https://x\n"} {
-		if _, err := r.Guide(context.Background(), &publish.GuideInput{URL: url, Channel: "stable"}); err == nil {
-			t.Errorf("url %q: Guide takes it", url)
+	for url, want := range map[string]string{
+		"":              `url "": use http or https, and no slash at the end`,
+		"ftp://x":       `url "ftp://x": use http or https, and no slash at the end`,
+		"https://x/":    `url "https://x/": use http or https, and no slash at the end`,
+		"https://x/$(i": `url "https://x/$(i" has the character '$': write it percent-encoded`,
+		"https://x/a b": `url "https://x/a b" has the character ' ': write it percent-encoded`,
+		"https://x/'":   `url "https://x/'" has the character '\'': write it percent-encoded`,
+		"https://x\n":   `url "https://x\n" has the character '\n': write it percent-encoded`,
+	} {
+		if _, err := r.Guide(context.Background(), &publish.GuideInput{URL: url, Channel: "stable"}); err == nil || err.Error() != want {
+			t.Errorf("url %q: %v, want %s", url, err, want)
+		}
+	}
+	if _, err := r.Guide(context.Background(), &publish.GuideInput{URL: "https://x", Channel: "a b"}); err == nil || err.Error() != `channel "a b": use lower-case letters, digits and . _ -` {
+		t.Errorf("a channel with a space: %v", err)
+	}
+}
+
+// What a record may say that is no entry.
+func TestPageRefusesWhatClientsWouldMisread(t *testing.T) {
+	const six = "\t\t\t\t\t"
+	for want, f := range map[string]formats.Field{
+		`requires: "bash" has 1 columns, want 6`:                                                {Key: "requires", Value: "bash"},
+		`requires: "bash` + strings.ReplaceAll(six, "\t", `\t`) + `\t" has more than 6 columns`: {Key: "requires", Value: "bash" + six + "\t"},
+		`provides: "a\tNE\t0\t1\t\t0": "NE" is no comparison`:                                   {Key: "provides", Value: "a\tNE\t0\t1\t\t0"},
+		`conflicts: "a\t\t\t\t\tx": pre is "x", want 0 or 1`:                                    {Key: "conflicts", Value: "a\t\t\t\t\tx"},
+		`obsoletes: "\t\t\t\t\t" names nothing`:                                                 {Key: "obsoletes", Value: six},
+		`changelog: "1\tAnn" has 2 columns, want 3`:                                             {Key: "changelog", Value: "1\tAnn"},
+		`changelog: time "today" is not a number`:                                               {Key: "changelog", Value: "today\tAnn\tx"},
+		`buildtime "1e9" is not a number`:                                                       {Key: "buildtime", Value: "1e9"},
+		`epoch "-1" is not a number`:                                                            {Key: "epoch", Value: "-1"},
+	} {
+		rec := &publish.Record{Path: "rpm/stable/x.rpm", Meta: formats.Meta{Name: "x", Fields: []formats.Field{f}}}
+		var errs []error
+		for _, s := range newRepo(t, Options{}, publish.RepoEnv{}).Streams("stable") {
+			_, err := s.Page([]*publish.Record{rec})
+			errs = append(errs, err)
+		}
+		if err := errors.Join(errs...); err == nil || !strings.HasPrefix(err.Error(), "rpm/stable/x.rpm: "+want) {
+			t.Errorf("%q: %v, want %s", f.Value, err, want)
+		}
+	}
+}
+
+func TestFinishNeedsTheIndexesOfOnePartition(t *testing.T) {
+	r := newRepo(t, Options{}, publish.RepoEnv{})
+	for want, parts := range map[string][]publish.Built{
+		"a repository has one partition, not 0":         nil,
+		"a repository has one partition, not 2":         make([]publish.Built, 2),
+		"partition stable has no index primary.xml.zst": {{Partition: "stable"}},
+	} {
+		if _, err := r.Finish(context.Background(), &publish.RootInput{Root: "stable", Partitions: parts}); err == nil || err.Error() != want {
+			t.Errorf("Finish: %v, want %s", err, want)
 		}
 	}
 }
@@ -227,6 +347,21 @@ func TestOldIndexesStayForThreePublishes(t *testing.T) {
 	}
 	if res := put(t, tree, r, release+9, "stable", build(t, nil, "", formats.Spec{Name: "hello", Version: "1.5"}, formats.All)); res.Changed {
 		t.Errorf("publishing what is there changed %d files", len(res.Change.Put))
+	}
+}
+
+// goneKeys can't sign: the agent is gone.
+type goneKeys struct{ plainKeys }
+
+func (goneKeys) Signer(string, formats.Scheme) (formats.Signer, error) {
+	return func(context.Context, io.Reader) ([]byte, error) { return nil, errors.New("the agent is gone") }, nil
+}
+
+func TestSigningErrorsAreReported(t *testing.T) {
+	r := newRepo(t, Options{}, publish.RepoEnv{Keys: goneKeys{}, Key: "hello"})
+	const want = "repository dnf: root beta: sign repomd.xml: the agent is gone"
+	if _, err := publish.Publish(context.Background(), new(publishtest.Mem), []publish.Repo{r}, publish.Edit{}, publish.Options{}); err == nil || err.Error() != want {
+		t.Errorf("Publish: %v, want %s", err, want)
 	}
 }
 

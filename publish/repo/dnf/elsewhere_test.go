@@ -17,31 +17,31 @@ import (
 )
 
 func TestLocationIsWhatClientsPutTogether(t *testing.T) {
-	for _, tt := range []struct{ address, base, href string }{
-		{"https://github.com/o/r/releases/download/v1.2.0/hello-1.2.0-1.x86_64.rpm", "https://github.com/o/r/releases/download/v1.2.0/", "hello-1.2.0-1.x86_64.rpm"},
-		{"http://h:81/x.rpm", "http://h:81/", "x.rpm"},
-		{"https://h/a%20b/v1+a&b/hello-1%2Bx%7Erc.1-1.x86_64.rpm", "https://h/a%20b/v1+a&b/", "hello-1+x~rc.1-1.x86_64.rpm"},
-		{"https://h/a b/x^1.rpm", "https://h/a%20b/", "x^1.rpm"},
-		{"https://h/a%2Fb/x.rpm", "https://h/a%2Fb/", "x.rpm"},
-		{"https://h/folder/", "", ""},
-		{"https://h", "", ""},
-		{"https:///x.rpm", "", ""},
-		{"ftp://h/x.rpm", "", ""},
-		{"folder/x.rpm", "", ""},
-		{"https://h/%zz.rpm", "", ""},
-		{"https://h/a%2Fb.rpm", "", ""},
-		{"https://h/..", "", ""},
-		{"https://user:hunter2@h/x.rpm", "", ""},
-		{"https://h/x.rpm?sig=hunter2", "", ""},
-		{"https://h/x.rpm#hunter2", "", ""},
-		{"https://h/x.rpm?", "", ""},
+	for _, tt := range []struct{ address, base, href, err string }{
+		{"https://github.com/o/r/releases/download/v1.2.0/hello-1.2.0-1.x86_64.rpm", "https://github.com/o/r/releases/download/v1.2.0/", "hello-1.2.0-1.x86_64.rpm", ""},
+		{"http://h:81/x.rpm", "http://h:81/", "x.rpm", ""},
+		{"https://h/a%20b/v1+a&b/hello-1%2Bx%7Erc.1-1.x86_64.rpm", "https://h/a%20b/v1+a&b/", "hello-1+x~rc.1-1.x86_64.rpm", ""},
+		{"https://h/a b/x^1.rpm", "https://h/a%20b/", "x^1.rpm", ""},
+		{"https://h/a%2Fb/x.rpm", "https://h/a%2Fb/", "x.rpm", ""},
+		{"https://h/folder/", "", "", `its address "https://h/folder/" ends in "", which is no name of a package's file`},
+		{"https://h", "", "", `its address "https://h" is not of the form https://host/folder/file.rpm`},
+		{"https:///x.rpm", "", "", `its address "https:///x.rpm" is not of the form https://host/folder/file.rpm`},
+		{"ftp://h/x.rpm", "", "", `its address "ftp://h/x.rpm" is not of the form https://host/folder/file.rpm`},
+		{"folder/x.rpm", "", "", `its address "folder/x.rpm" is not of the form https://host/folder/file.rpm`},
+		{"https://ann:hunter2@h/%zz.rpm", "", "", "the address where it lies is no URL: use https://host/folder/file.rpm"},
+		{"https://h/a%2Fb.rpm", "", "", `ends in "a/b.rpm", which is no name of a package's file`},
+		{"https://h/..", "", "", `ends in "..", which is no name of a package's file`},
+		{"https://user:hunter2@h/x.rpm", "", "", "its address at h has a user, a query or a fragment: use one that everybody can fetch for ever"},
+		{"https://h/x.rpm?sig=hunter2", "", "", "its address at h has a user, a query or a fragment"},
+		{"https://h/x.rpm#hunter2", "", "", "its address at h has a user, a query or a fragment"},
+		{"https://h/x.rpm?", "", "", "its address at h has a user, a query or a fragment"},
 	} {
 		base, href, err := location(tt.address)
-		if base != tt.base || href != tt.href || (err == nil) != (tt.base != "") {
+		if base != tt.base || href != tt.href || (err == nil) != (tt.err == "") {
 			t.Errorf("location(%q) = %q, %q, %v; want %q, %q", tt.address, base, href, err, tt.base, tt.href)
 		}
-		if err != nil && strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("location(%q) tells a secret: %v", tt.address, err)
+		if err != nil && (strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), tt.err)) {
+			t.Errorf("location(%q): %v, want %s", tt.address, err, tt.err)
 		}
 	}
 }
@@ -88,7 +88,7 @@ func TestEntryOfAPackageElsewhereHasABase(t *testing.T) {
 		t.Errorf("the package in the tree has the base %q", l.Base)
 	}
 	recs[0].URL = "https://h/x.rpm?signed"
-	if _, err := r.Streams("stable")[0].Page(recs); err == nil || !strings.Contains(err.Error(), "big-1.0-1.x86_64.rpm: ") {
+	if _, err := r.Streams("stable")[0].Page(recs); err == nil || !strings.Contains(err.Error(), "big-1.0-1.x86_64.rpm: its address at h has a user, a query or a fragment") {
 		t.Errorf("an address that ends: %v", err)
 	}
 }
@@ -128,8 +128,9 @@ func TestServersReachZyppersFileAlone(t *testing.T) {
 		t.Errorf("zypper's instructions are\n%s", z)
 	}
 	bad := newRepo(t, Options{}, publish.RepoEnv{Servers: []string{"https://h/x\ngpgcheck=0"}})
-	if _, err := bad.Guides(context.Background(), in); err == nil {
-		t.Error("a server with a line break was taken")
+	const refused = `server of packages: url "https://h/x\ngpgcheck=0" has the character '\n': write it percent-encoded`
+	if _, err := bad.Guides(context.Background(), in); err == nil || err.Error() != refused {
+		t.Errorf("a server with a line break: %v, want %s", err, refused)
 	}
 }
 

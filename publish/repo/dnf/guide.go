@@ -159,7 +159,7 @@ func (r *Repo) client(in *publish.GuideInput, folder string, servers []string) (
 	// without an error; zypper would not refresh by itself.
 	c.file = "[" + id + "]\n" +
 		"name=" + oneLine(title) + "\n" +
-		"baseurl=" + url + "/" + dir(in.Channel) + "\n" + more +
+		"baseurl=" + url + "/" + slashed(strings.ReplaceAll(r.pattern(in.Channel), "{arch}", "$basearch")) + "\n" + more +
 		"type=rpm-md\n" +
 		"enabled=1\n" +
 		"gpgcheck=" + check + "\n" +

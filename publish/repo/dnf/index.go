@@ -23,7 +23,7 @@ func (r *Repo) Streams(partition string) []publish.Stream {
 			Page: func(recs []*publish.Record) ([]byte, error) {
 				var t text
 				for _, rec := range recs {
-					if err := render(&t, rec, dir(partition)); err != nil {
+					if err := render(&t, rec, r.dir(partition)); err != nil {
 						return nil, fmt.Errorf("%s: %w", rec.Path, err)
 					}
 				}
@@ -51,7 +51,7 @@ func primary(t *text, rec *publish.Record, dir string) error {
 	} else {
 		var ok bool
 		if href, ok = strings.CutPrefix(rec.Path, dir); !ok {
-			return fmt.Errorf("the package does not lie in %s, so its index can't name it", dir)
+			return fmt.Errorf("the package does not lie below %s, and an index names nothing else: leave dnf's dirs as they were, or begin a new tree", dir)
 		}
 	}
 	rels, err := parseRelations(m)

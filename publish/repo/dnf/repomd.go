@@ -17,7 +17,7 @@ const generations = 3
 // Finish names the indexes by digest and signs repomd.xml.
 func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.RootOutput, error) {
 	if len(in.Partitions) != 1 {
-		return nil, fmt.Errorf("a channel has one partition, not %d", len(in.Partitions))
+		return nil, fmt.Errorf("a repository has one partition, not %d", len(in.Partitions))
 	}
 	part := &in.Partitions[0]
 	out := &publish.RootOutput{Keep: generations}
@@ -40,7 +40,7 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 		t.element("open-size", strconv.FormatInt(index.Plain.Size, 10))
 		t.raw("</data>\n")
 		out.Files = append(out.Files, publish.RootFile{
-			Path: dir(in.Root) + href, Class: publish.Index, Blob: index.Blob,
+			Path: r.dir(in.Root) + href, Class: publish.Index, Blob: index.Blob,
 			Partition: part.Partition, Stream: s.Name, Form: r.form,
 		})
 	}
@@ -48,7 +48,7 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 
 	pointer := func(suffix string, b []byte) {
 		out.Files = append(out.Files, publish.RootFile{
-			Path: dir(in.Root) + "repodata/repomd.xml" + suffix, Class: publish.Pointer, Blob: formats.Bytes(b),
+			Path: r.dir(in.Root) + "repodata/repomd.xml" + suffix, Class: publish.Pointer, Blob: formats.Bytes(b),
 		})
 	}
 	pointer("", t)

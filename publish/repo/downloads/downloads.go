@@ -142,7 +142,7 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 	defer text.Close()
 	sig, err := sign(ctx, text)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sign %s: %w", name, err)
 	}
 	out.Files = append(out.Files, publish.RootFile{Path: name + ".asc", Class: publish.Pointer, Blob: formats.Bytes(sig)})
 	return out, nil

@@ -169,10 +169,10 @@ run opkg update
 
 func (r *Repo) checkGuide(in *publish.GuideInput) error {
 	if !slices.Contains(r.env.Channels, in.Channel) {
-		return fmt.Errorf("channel %q is not published here", in.Channel)
+		return fmt.Errorf("channel %q is not published here (channels: %s)", in.Channel, strings.Join(r.env.Channels, " "))
 	}
 	if !urlForm.MatchString(in.URL) {
-		return fmt.Errorf("url %q can't stand in %s", in.URL, feeds)
+		return fmt.Errorf("url %q can't stand in %s: use http or https, and letters, digits and . _ ~ : / @ + , = - only", in.URL, feeds)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package opkg
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -189,8 +190,13 @@ func TestGuideIsCleanUnderShellcheck(t *testing.T) {
 func TestGuideRefusesURLsAShellWouldRead(t *testing.T) {
 	r := newRepo(t, Options{}, testEnv())
 	for _, url := range []string{"", "https://x/'y", "https://x/ y", "https://x/$(z)", "https://x/`z`", "https://x/%20", "https://x/;z"} {
-		if _, err := r.Guide(t.Context(), &publish.GuideInput{URL: url, Channel: "stable"}); err == nil {
-			t.Errorf("%q was taken", url)
+		want := fmt.Sprintf("url %q can't stand in /etc/opkg/customfeeds.conf: use http or https", url)
+		if _, err := r.Guide(t.Context(), &publish.GuideInput{URL: url, Channel: "stable"}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", url, err, want)
 		}
+	}
+	const want = `channel "nightly" is not published here (channels: stable edge)`
+	if _, err := r.Guides(t.Context(), &publish.GuideInput{URL: "https://x", Channel: "nightly"}); err == nil || err.Error() != want {
+		t.Errorf("an unknown channel: %v, want %s", err, want)
 	}
 }

@@ -161,7 +161,7 @@ func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, erro
 		return nil, nil
 	}
 	if !slices.Contains(r.env.Channels, channel) {
-		return nil, fmt.Errorf("channel %q is not published here", channel)
+		return nil, fmt.Errorf("channel %q is not published here (channels: %s)", channel, strings.Join(r.env.Channels, " "))
 	}
 	if !nameForm.MatchString(m.Name) || !versionForm.MatchString(m.Version) || !archForm.MatchString(m.Arch) {
 		return nil, fmt.Errorf("package %q version %q for %q can't be a file name", m.Name, m.Version, m.Arch)
@@ -246,9 +246,6 @@ func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.Root
 				Path: dir + stream + s.suffix, Class: publish.Pointer, Blob: formats.Bytes(sig),
 			})
 		}
-	}
-	if len(out.Files) == 0 {
-		return nil, errors.New("a root without partitions")
 	}
 	return out, nil
 }

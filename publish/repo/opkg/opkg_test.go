@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -200,13 +201,14 @@ func TestPackagesOfEveryCPULieInEachFeed(t *testing.T) {
 			t.Errorf("%s: feeds %q, want %q", arch, got, want)
 		}
 	}
-	for _, m := range []formats.Meta{
-		{Format: "ipk", Name: "../x", Version: "1", Arch: "all"},
-		{Format: "ipk", Name: "x", Version: "1/2", Arch: "all"},
-		{Format: "ipk", Name: "x", Version: "1", Arch: "a/b"},
+	for _, c := range []struct{ name, version, arch, channel, want string }{
+		{"../x", "1", "all", "stable", `package "../x" version "1" for "all" can't be a file name`},
+		{"x", "1/2", "all", "stable", `package "x" version "1/2" for "all" can't be a file name`},
+		{"x", "1", "a/b", "stable", `package "x" version "1" for "a/b" can't be a file name`},
+		{"x", "1", "all", "nightly", `channel "nightly" is not published here (channels: stable edge)`},
 	} {
-		if _, err := r.Place(&m, "stable"); err == nil {
-			t.Errorf("Place(%+v) took it", m)
+		if _, err := r.Place(&formats.Meta{Format: "ipk", Name: c.name, Version: c.version, Arch: c.arch}, c.channel); err == nil || err.Error() != c.want {
+			t.Errorf("Place(%q %q %q): %v, want %s", c.name, c.version, c.arch, err, c.want)
 		}
 	}
 }
@@ -313,25 +315,65 @@ func TestSettingsNameTheKeys(t *testing.T) {
 	}
 }
 
+// goneKeys can't sign: the agent is gone.
+type goneKeys struct{ testKeys }
+
+func (goneKeys) Signer(string, formats.Scheme) (formats.Signer, error) {
+	return func(context.Context, io.Reader) ([]byte, error) { return nil, errors.New("the agent is gone") }, nil
+}
+
+func TestSigningErrorsAreReported(t *testing.T) {
+	env := testEnv()
+	env.Keys = goneKeys{}
+	r := newRepo(t, Options{}, env)
+	const want = "partition stable/x86_64: sign Packages.sig: the agent is gone"
+	if _, err := r.Finish(t.Context(), &publish.RootInput{Root: "stable/x86_64", Partitions: []publish.Built{build(t, r, "stable/x86_64")}}); err == nil || err.Error() != want {
+		t.Errorf("Finish: %v, want %s", err, want)
+	}
+}
+
+// misnamed are testKeys whose usign key has another file name.
+type misnamed struct{ testKeys }
+
+func (k misnamed) Public(key string, s formats.Scheme) (*formats.PublicKey, error) {
+	p, err := k.testKeys.Public(key, s)
+	if err == nil && s == formats.Usign {
+		p.Name = "hello.pub"
+	}
+	return p, err
+}
+
 func TestBadOptionsAreRefused(t *testing.T) {
-	for name, change := range map[string]func(*Options, *publish.RepoEnv){
-		"unknown platform": func(o *Options, _ *publish.RepoEnv) { o.Arches = map[string][]string{"linux/vax": {"vax"}} },
-		"no word":          func(o *Options, _ *publish.RepoEnv) { o.Arches = map[string][]string{"amd64": {}} },
-		"one word for two": func(o *Options, _ *publish.RepoEnv) { o.Arches = map[string][]string{"amd64": {"aarch64_generic"}} },
-		"twice": func(o *Options, _ *publish.RepoEnv) {
-			o.Arches = map[string][]string{"amd64": {"a"}, "linux/amd64": {"b"}}
-		},
-		"slash":       func(o *Options, _ *publish.RepoEnv) { o.Arches = map[string][]string{"amd64": {"../x"}} },
-		"all":         func(o *Options, _ *publish.RepoEnv) { o.Arches = map[string][]string{"amd64": {"all"}} },
-		"extension":   func(o *Options, _ *publish.RepoEnv) { o.Extension = "deb" },
-		"channel":     func(_ *Options, e *publish.RepoEnv) { e.Channels = []string{"a/b"} },
-		"unknown key": func(_ *Options, e *publish.RepoEnv) { e.Key = "other" },
-		"no keys":     func(_ *Options, e *publish.RepoEnv) { e.Keys = nil },
+	arches := func(words map[string][]string) func(*Options, *publish.RepoEnv) {
+		return func(o *Options, _ *publish.RepoEnv) { o.Arches = words }
+	}
+	for want, change := range map[string]func(*Options, *publish.RepoEnv){
+		`arches: platform "linux/vax"`:                                 arches(map[string][]string{"linux/vax": {"vax"}}),
+		`arches: platform "amd64" has no word: list at least one`:      arches(map[string][]string{"amd64": {}}),
+		`"aarch64_generic" stands for linux/amd64 and for linux/arm64`: arches(map[string][]string{"amd64": {"aarch64_generic"}}),
+		`arches: platform "linux/amd64" is there twice`:                arches(map[string][]string{"amd64": {"a"}, "linux/amd64": {"b"}}),
+		`"../x" is no name of a CPU`:                                   arches(map[string][]string{"amd64": {"../x"}}),
+		`"all" is no name of a CPU`:                                    arches(map[string][]string{"amd64": {"all"}}),
+		`extension "deb" is neither ipk nor opk`:                       func(o *Options, _ *publish.RepoEnv) { o.Extension = "deb" },
+		`channel "a/b" can't be a directory: use lower-case letters`:   func(_ *Options, e *publish.RepoEnv) { e.Channels = []string{"a/b"} },
+		`no key "other"`: func(_ *Options, e *publish.RepoEnv) { e.Key = "other" },
+		`key "k" is not there: no keys were opened`:                                       func(_ *Options, e *publish.RepoEnv) { e.Keys = nil },
+		`key file name "hello.pub" is not the 16 digits opkg looks for in /etc/opkg/keys`: func(_ *Options, e *publish.RepoEnv) { e.Keys = misnamed{} },
 	} {
 		o, env := Options{}, testEnv()
 		change(&o, &env)
-		if _, err := New(o, env); err == nil {
-			t.Errorf("%s: was taken", name)
+		if _, err := New(o, env); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New: %v, want %s", err, want)
 		}
+	}
+}
+
+func TestFinishNeedsTheIndexOfAPartition(t *testing.T) {
+	r := newRepo(t, Options{}, testEnv())
+	b := build(t, r, "stable/x86_64")
+	b.Indexes = slices.DeleteFunc(b.Indexes, func(x publish.IndexFile) bool { return x.Form == publish.Gzip })
+	const want = `partition stable/x86_64 has no index Packages in form "gz"`
+	if _, err := r.Finish(t.Context(), &publish.RootInput{Root: b.Partition, Partitions: []publish.Built{b}}); err == nil || err.Error() != want {
+		t.Errorf("Finish: %v, want %s", err, want)
 	}
 }

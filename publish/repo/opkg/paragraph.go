@@ -87,7 +87,7 @@ func appendParagraph(b []byte, fields []formats.Field) ([]byte, error) {
 		b = append(append(b, f.Key...), ':')
 		for n, line := range strings.Split(f.Value, "\n") {
 			if len(line) > maxLine {
-				return nil, fmt.Errorf("field %s has a line of %d bytes; opkg reads %d", f.Key, len(line), maxLine)
+				return nil, fmt.Errorf("field %s has a line of %d bytes; opkg reads %d: shorten it", f.Key, len(line), maxLine)
 			}
 			if n > 0 {
 				b = append(b, '\n')
@@ -108,15 +108,9 @@ func appendParagraph(b []byte, fields []formats.Field) ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
-// maxIndex bounds what Parse takes.
-const maxIndex = 1 << 30
-
 // Parse reads a Packages text into its paragraphs. Folded lines follow in a value
 // after a newline, without the blank they start with.
 func Parse(text []byte) ([][]formats.Field, error) {
-	if len(text) > maxIndex {
-		return nil, fmt.Errorf("an index of %d bytes; %d are read at most", len(text), maxIndex)
-	}
 	var all [][]formats.Field
 	var fields []formats.Field
 	for n := 1; len(text) > 0; n++ {

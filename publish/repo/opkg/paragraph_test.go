@@ -65,17 +65,19 @@ func TestPackagesCannotForgeWhatTheyAre(t *testing.T) {
 			t.Errorf("%s: %s is in the index", f.Key, f.Value)
 		}
 	}
-	for _, f := range []formats.Field{
-		{Key: "X", Value: "a\r\nPackage: evil"},
-		{Key: "X: y", Value: "a"},
-		{Key: "X\n\nPackage", Value: "a"},
-		{Key: "package", Value: "evil"},
-		{Key: "", Value: "evil"},
+	for want, f := range map[string]formats.Field{
+		`field X starts with a blank or has a control character: "a\r\nPackage: evil"`: {Key: "X", Value: "a\r\nPackage: evil"},
+		`field X starts with a blank or has a control character: " a"`:                 {Key: "X", Value: " a"},
+		`field "X: y" is not letters, digits and -`:                                    {Key: "X: y", Value: "a"},
+		`field "X\n\nPackage" is not letters, digits and -`:                            {Key: "X\n\nPackage", Value: "a"},
+		`field "" is not letters, digits and -`:                                        {Key: "", Value: "evil"},
+		`field package is there twice`:                                                 {Key: "package", Value: "evil"},
+		`field X has a line of 524289 bytes; opkg reads 524288: shorten it`:            {Key: "X", Value: "a\n" + strings.Repeat("x", maxLine+1)},
 	} {
 		rec := record("hello", "1", "all")
 		rec.Meta.Fields = append(rec.Meta.Fields, f)
-		if text, err := page([]*publish.Record{rec}, false); err == nil {
-			t.Errorf("%q was rendered: %s", f, text)
+		if _, err := page([]*publish.Record{rec}, false); err == nil || err.Error() != "package hello 1: "+want {
+			t.Errorf("%.40q: %v, want %s", f, err, want)
 		}
 	}
 	rec := record("hello", "1", "all")
@@ -88,8 +90,22 @@ func TestPackagesCannotForgeWhatTheyAre(t *testing.T) {
 		t.Errorf("an empty line in a value made %d packages of one: %v", len(all), err)
 	}
 	rec.Meta.Name = "other"
-	if _, err := page([]*publish.Record{rec}, false); err == nil {
-		t.Error("a record of another name than its package was rendered")
+	if _, err := page([]*publish.Record{rec}, false); err == nil || !strings.Contains(err.Error(), `its control paragraph has Package "hello", its record "other"`) {
+		t.Errorf("a record of another name than its package: %v", err)
+	}
+}
+
+func TestDamagedIndexesAreRefused(t *testing.T) {
+	for text, want := range map[string]string{
+		"A: b\nC: d":         "line 2 is cut off",
+		"A: b\n":             "the last paragraph is cut off: no empty line ends it",
+		"A: b\x00\n\n":       "line 1 has a control character",
+		"\n b\n\n":           "line 2 continues a field, but there is none",
+		"A: b\nno field\n\n": `line 2 is no field: "no field"`,
+	} {
+		if _, err := Parse([]byte(text)); err == nil || err.Error() != want {
+			t.Errorf("Parse(%q): %v, want %s", text, err, want)
+		}
 	}
 }
 

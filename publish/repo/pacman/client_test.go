@@ -113,9 +113,12 @@ func sectionOf(t *testing.T, r *Repo, url, channel string) string {
 func TestPacmanInstallsAndUpgradesWithSignaturesRequired(t *testing.T) {
 	publishtest.Need(t, "pacman")
 	keys := publishtest.GPG(t)
-	for _, form := range []string{"gzip", "zstd"} {
+	for form, o := range map[string]Options{
+		"gzip": {},
+		"zstd": {Compression: "zstd", Dir: "repo/{repo}/{arch}", Databases: map[string]string{"stable": "Acme_1"}},
+	} {
 		t.Run(form, func(t *testing.T) {
-			r := newRepo(t, Options{Compression: form}, publish.RepoEnv{Keys: keys, Key: "hello"})
+			r := newRepo(t, o, publish.RepoEnv{Keys: keys, Key: "hello"})
 			tree := &publishtest.Mem{}
 			put(t, tree, r, release, "stable", hello(t, keys, "hello", "1.0.0-rc.1"), data(t, keys, "hello", "1.0"))
 			s := serve(t, tree)
@@ -138,7 +141,7 @@ func TestPacmanInstallsAndUpgradesWithSignaturesRequired(t *testing.T) {
 			put(t, tree, r, release+10, "stable", hello(t, keys, "hello", "1.0.0"))
 			m.must("-Syu")
 			m.reads("/usr/bin/hello", "#!/bin/sh\necho hello 1.0.0\n")
-			if n := strings.Count(m.must("-Slq", "hello"), "\n"); n != 302 {
+			if n := strings.Count(m.must("-Slq", r.databaseName("stable")), "\n"); n != 302 {
 				t.Errorf("pacman lists %d packages, want 302", n)
 			}
 			m.must("-Fy")

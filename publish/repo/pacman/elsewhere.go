@@ -23,10 +23,13 @@ var _ publish.Elsewhere = (*Repo)(nil)
 // Server; there the second run succeeds, with the three in its cache.
 func (r *Repo) ListsElsewhere() bool { return len(r.env.Servers) > 0 }
 
-// checkAddress refuses what pacman would not find: a package that lies elsewhere
-// under another name than the database has.
-func checkAddress(rec *publish.Record) error {
+// checkPlace refuses what pacman would not find: a package that does not lie in the
+// folder of its database, or elsewhere under another name than the database has.
+func checkPlace(rec *publish.Record, dir string) error {
 	if rec.URL == "" {
+		if path.Join(dir, path.Base(rec.Path)) != rec.Path {
+			return fmt.Errorf("the package does not lie in %q, where its database does: leave pacman's dir as it was, or begin a new tree", path.Clean(dir))
+		}
 		return nil
 	}
 	u, err := url.Parse(rec.URL)

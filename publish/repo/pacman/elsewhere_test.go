@@ -22,15 +22,15 @@ func TestAddressEndsInTheNameThatPacmanAsksFor(t *testing.T) {
 		{"hello-1.0-1-any.pkg.tar.zst", "https://h/r/v1/hello-1.0-1-any.pkg.tar.zst", ""},
 		{"hello-1.0+x-1-any.pkg.tar.zst", "https://h/r/v1/hello-1.0%2Bx-1-any.pkg.tar.zst", ""},
 		{"hello-1:1.0-1-any.pkg.tar.zst", "https://h/r/v1/hello-1%3A1.0-1-any.pkg.tar.zst", ""},
-		{"hello-1:1.0-1-any.pkg.tar.zst", "https://h/r/v1/hello-1.1.0-1-any.pkg.tar.zst", `asks for "hello-1:1.0-1-any.pkg.tar.zst"`},
+		{"hello-1:1.0-1-any.pkg.tar.zst", "https://h/r/v1/hello-1.1.0-1-any.pkg.tar.zst", `it lies at h as "hello-1.1.0-1-any.pkg.tar.zst", but pacman asks for "hello-1:1.0-1-any.pkg.tar.zst": GitHub puts dots for characters of an asset's name`},
 		{"hello-1.0-1-any.pkg.tar.zst", "https://h/r/v1/hello-1.0-1-any.pkg.tar.xz", "asks for"},
 		{"hello-1.0-1-any.pkg.tar.zst", "https://h/r/v1/", "asks for"},
-		{"hello-1.0-1-any.pkg.tar.zst", "https://h/hello-1.0-1-any.pkg.tar.zst?sig=hunter2", "query"},
-		{"hello-1.0-1-any.pkg.tar.zst", "https://ann:hunter2@h/hello-1.0-1-any.pkg.tar.zst", "user"},
-		{"hello-1.0-1-any.pkg.tar.zst", "ftp://h/hello-1.0-1-any.pkg.tar.zst", "of the form"},
-		{"hello-1.0-1-any.pkg.tar.zst", "https://ann:hunter2@h/%zz", "of the form"},
+		{"hello-1.0-1-any.pkg.tar.zst", "https://h/hello-1.0-1-any.pkg.tar.zst?sig=hunter2", "its address at h has a user, a query or a fragment: pacman asks for the name alone"},
+		{"hello-1.0-1-any.pkg.tar.zst", "https://ann:hunter2@h/hello-1.0-1-any.pkg.tar.zst", "its address at h has a user, a query or a fragment"},
+		{"hello-1.0-1-any.pkg.tar.zst", "ftp://h/hello-1.0-1-any.pkg.tar.zst", "the address where hello-1.0-1-any.pkg.tar.zst lies is not of the form https://host/folder/file"},
+		{"hello-1.0-1-any.pkg.tar.zst", "https://ann:hunter2@h/%zz", "the address where hello-1.0-1-any.pkg.tar.zst lies is not of the form https://host/folder/file"},
 	} {
-		err := checkAddress(&publish.Record{Path: "arch/x86_64/" + tt.file, URL: tt.url})
+		err := checkPlace(&publish.Record{Path: "arch/x86_64/" + tt.file, URL: tt.url}, "arch/x86_64/")
 		if tt.want == "" && err == nil {
 			continue
 		}
@@ -51,8 +51,8 @@ func TestRenamedPackageIsNotPublished(t *testing.T) {
 	}
 	none := newRepo(t, Options{}, publish.RepoEnv{})
 	e.Add[0].URL = "https://h/v1/hello-2%3A1.0-1-x86_64.pkg.tar.zst"
-	if _, err := publish.Publish(context.Background(), new(publishtest.Mem), []publish.Repo{none}, e, publish.Options{Time: release, Now: release}); err == nil {
-		t.Error("a package that lies elsewhere is listed though no Server line leads there")
+	if _, err := publish.Publish(context.Background(), new(publishtest.Mem), []publish.Repo{none}, e, publish.Options{Time: release, Now: release}); err == nil || !strings.Contains(err.Error(), "it lies elsewhere than in the tree") {
+		t.Errorf("a package that lies elsewhere, and no Server line leads there: %v", err)
 	}
 	if _, err := publish.Publish(context.Background(), new(publishtest.Mem), []publish.Repo{r}, e, publish.Options{Time: release, Now: release}); err != nil {
 		t.Errorf("under its own name: %v", err)
@@ -82,8 +82,9 @@ func TestServersAreLinesOfTheSection(t *testing.T) {
 		t.Errorf("install.sh writes another section (%v):\n%s", err, g.Setup)
 	}
 	env.Servers = []string{"https://h/x\nSigLevel = Never"}
-	if _, err := newRepo(t, Options{}, env).Guide(context.Background(), &publish.GuideInput{URL: url, Channel: "stable"}); err == nil {
-		t.Error("a server with a line break was taken")
+	const refused = `server of packages: url "https://h/x\nSigLevel = Never" has the character '\n': write it percent-encoded`
+	if _, err := newRepo(t, Options{}, env).Guide(context.Background(), &publish.GuideInput{URL: url, Channel: "stable"}); err == nil || err.Error() != refused {
+		t.Errorf("a server with a line break: %v, want %s", err, refused)
 	}
 }
 

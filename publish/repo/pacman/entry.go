@@ -14,7 +14,8 @@ import (
 
 // Streams are db and files. Their texts are tars without the two zero blocks that
 // end one, which come in the tail alone: pacman stops at the first, in silence.
-func (r *Repo) Streams(string) []publish.Stream {
+func (r *Repo) Streams(partition string) []publish.Stream {
+	dir, _ := r.database(partition)
 	stream := func(name string, withFiles bool) publish.Stream {
 		return publish.Stream{
 			Name:  name,
@@ -27,7 +28,11 @@ func (r *Repo) Streams(string) []publish.Stream {
 					if i+1 < len(recs) && recs[i+1].Meta.Name == rec.Meta.Name {
 						continue // superseded
 					}
-					if err := entry(w, rec, withFiles); err != nil {
+					err := checkPlace(rec, dir)
+					if err == nil {
+						err = entry(w, rec, withFiles)
+					}
+					if err != nil {
 						return nil, fmt.Errorf("%s: %w", rec.Path, err)
 					}
 				}
@@ -45,9 +50,6 @@ func entry(w *tar.Writer, rec *publish.Record, withFiles bool) error {
 	dir := rec.Meta.Name + "-" + rec.Meta.Version
 	if !legalPart.MatchString(dir) {
 		return fmt.Errorf("%q can't name a directory of the database", dir)
-	}
-	if err := checkAddress(rec); err != nil {
-		return err
 	}
 	text, err := desc(rec)
 	if err != nil {
@@ -126,7 +128,7 @@ func desc(rec *publish.Record) ([]byte, error) {
 	}
 	for _, c := range [...][2]string{{"pkgname", m.Name}, {"pkgver", m.Version}, {"arch", m.Arch}} {
 		if got := values[c[0]]; len(got) != 1 || got[0] != c[1] {
-			return nil, fmt.Errorf("%s is %q, the record says %q", c[0], got, c[1])
+			return nil, fmt.Errorf("its .PKGINFO has %s %q, its record %q", c[0], got, c[1])
 		}
 	}
 	for _, key := range []string{"size", "builddate"} {

@@ -32,7 +32,11 @@ func (r *Repo) Guide(_ context.Context, in *publish.GuideInput) (*publish.Guide,
 		// Not DatabaseOptional: with it a signature of another moment is an error still.
 		level = "Required DatabaseNever"
 	}
-	section := "[" + db + "]\nSigLevel = " + level + "\nServer = " + url + "/arch/$arch\n"
+	at := url
+	if r.dir != "." {
+		at += "/" + strings.NewReplacer("{arch}", "$arch", "{repo}", db).Replace(r.dir)
+	}
+	section := "[" + db + "]\nSigLevel = " + level + "\nServer = " + at + "\n"
 	for _, server := range r.env.Servers {
 		server = strings.TrimSuffix(server, "/")
 		if err := checkURL(server); err != nil {

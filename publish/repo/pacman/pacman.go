@@ -1,6 +1,7 @@
 // Package pacman writes the repositories of pacman, libalpm's sync databases.
 //
-// All channels share a directory per CPU, so that a promotion copies no package:
+// All channels share a directory per CPU, so that a promotion copies no package;
+// that directory and the names of databases can be said (Options):
 //
 //	arch/x86_64/hello.db             what stable's packages are, need and provide
 //	arch/x86_64/hello.db.sig         its detached, binary OpenPGP signature
@@ -35,9 +36,11 @@ import (
 
 // Options are the keys of a site's pacman section.
 type Options struct {
-	Compression   string `yaml:"compression" enum:"gzip,zstd" doc:"How databases are compressed: gzip or zstd; gzip where absent."`
-	SignDatabase  *bool  `yaml:"sign-database" doc:"Signs databases beside packages; true where absent."`
-	CheckDatabase *bool  `yaml:"check-database" doc:"The section for pacman.conf asks for the database's signature, besides each package's. Behind a cache that keeps files for minutes database and signature can be of two publishes, and updates then fail for a while: false where absent on a git branch, true elsewhere."`
+	Compression   string            `yaml:"compression" enum:"gzip,zstd" doc:"How databases are compressed: gzip or zstd; gzip where absent."`
+	Dir           string            `yaml:"dir" doc:"The folder of databases and packages; arch/{arch} where absent, . for the top. {arch} stands for pacman's $arch, {repo} for the database."`
+	Databases     map[string]string `yaml:"databases" doc:"The database of each channel, which is the section's name in pacman.conf. Where absent it is the site's name, and -channel behind it for all channels but stable, or the first."`
+	SignDatabase  *bool             `yaml:"sign-database" doc:"Signs databases beside packages; true where absent."`
+	CheckDatabase *bool             `yaml:"check-database" doc:"The section for pacman.conf asks for the database's signature, besides each package's. Behind a cache that keeps files for minutes database and signature can be of two publishes, and updates then fail for a while: false where absent on a git branch, true elsewhere."`
 }
 
 // Kind returns the kind that serves Arch packages.
@@ -58,12 +61,15 @@ func Kind() publish.RepoKind {
 
 // Repo writes pacman's databases. It may be used concurrently.
 type Repo struct {
-	env     publish.RepoEnv
-	form    publish.Form
-	main    string             // the channel whose database bears the bare name
-	key     *formats.PublicKey // nil: unsigned
-	signDB  bool
-	checkDB bool // clients are told to ask for the database's signature
+	env       publish.RepoEnv
+	form      publish.Form
+	main      string             // the channel whose database bears the bare name
+	dir       string             // with {arch} and {repo}
+	layout    string             // for Settings: what of the layout is not as usual
+	databases map[string]string  // by channel, as in Options
+	key       *formats.PublicKey // nil: unsigned
+	signDB    bool
+	checkDB   bool // clients are told to ask for the database's signature
 }
 
 var _ publish.Repo = (*Repo)(nil)
@@ -86,9 +92,6 @@ func New(s formats.Section, env publish.RepoEnv) (*Repo, error) {
 	if !legalName.MatchString(env.Name) {
 		return nil, fmt.Errorf("repository name %q: use lower-case letters, digits and -", env.Name)
 	}
-	if slices.Contains(reserved, env.Name) {
-		return nil, fmt.Errorf("repository name %q is taken: pacman or Arch Linux uses it, set name to another word", env.Name)
-	}
 	for _, c := range env.Channels {
 		if !legalChannel.MatchString(c) {
 			return nil, fmt.Errorf("channel %q: use lower-case letters, digits and . _ -", c)
@@ -99,6 +102,9 @@ func New(s formats.Section, env publish.RepoEnv) (*Repo, error) {
 	}
 	if slices.Contains(env.Channels, "stable") {
 		r.main = "stable"
+	}
+	if err := r.lay(&o); err != nil {
+		return nil, err
 	}
 	if env.Key == "" {
 		return r, nil
@@ -118,13 +124,44 @@ func New(s formats.Section, env publish.RepoEnv) (*Repo, error) {
 	return r, err
 }
 
+// lay reads what databases are called and where they lie.
+func (r *Repo) lay(o *Options) error {
+	r.databases, r.dir = o.Databases, cmp.Or(o.Dir, "arch/{arch}")
+	if len(o.Databases) > 0 || o.Dir != "" {
+		r.layout = fmt.Sprintf("databases %q\ndir %s\n", o.Databases, r.dir)
+	}
+	if r.dir != "." && !legalDir.MatchString(strings.NewReplacer("{arch}", "arch", "{repo}", "repo").Replace(r.dir)) {
+		return fmt.Errorf("dir %q is no folder of the tree: use letters, digits and . - _, {arch} and {repo}", r.dir)
+	}
+	if cpus := r.arches(); len(cpus) > 1 && !strings.Contains(r.dir, "{arch}") {
+		return fmt.Errorf("dir %q is one folder for %s, and pacman needs one for each: put {arch} into it", r.dir, strings.Join(cpus, " and "))
+	}
+	owners := make(map[string]string)
+	for _, c := range r.env.Channels {
+		db := r.databaseName(c)
+		if !legalDatabase.MatchString(db) {
+			return fmt.Errorf("databases: %q of channel %s: use letters, digits and . _ + -", db, c)
+		}
+		if slices.Contains(reserved, db) {
+			return fmt.Errorf("database %q of channel %s is taken: pacman or Arch Linux uses it, set name or databases to another word", db, c)
+		}
+		if other, ok := owners[db]; ok {
+			return fmt.Errorf("databases: channels %s and %s have one database %q: give each its own", other, c, db)
+		}
+		owners[db] = c
+	}
+	return nil
+}
+
 // reserved names are sections of pacman.conf that everybody has; local is the
 // database of what is installed.
 var reserved = []string{"options", "local", "core", "extra", "community", "multilib", "testing"}
 
 var (
-	legalName    = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
-	legalChannel = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+	legalName     = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+	legalChannel  = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
+	legalDatabase = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+-]*$`)
+	legalDir      = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$`)
 	// The first character of a package's name may not be a dot or hyphen; a
 	// version has an epoch's colon.
 	legalPart = regexp.MustCompile(`^[A-Za-z0-9@_+][A-Za-z0-9@._+:~-]*$`)
@@ -140,7 +177,7 @@ func (r *Repo) Settings() string {
 	if r.key != nil {
 		key = r.key.ID
 	}
-	return fmt.Sprintf("pacman 1\nname %s\nmain %s\ncompression %s\nsign %t\nkey %s\n", r.env.Name, r.main, r.form, r.signDB, key)
+	return fmt.Sprintf("pacman 1\nname %s\nmain %s\ncompression %s\nsign %t\nkey %s\n%s", r.env.Name, r.main, r.form, r.signDB, key, r.layout)
 }
 
 // Partitions are the channels, each with every CPU.
@@ -201,18 +238,28 @@ func (r *Repo) Place(m *formats.Meta, channel string) ([]publish.Placement, erro
 		// libalpm knows the compression by the content. The suffix is the same
 		// for all, since what a package says of itself leaves it out.
 		file := m.Name + "-" + m.Version + "-" + m.Arch + ".pkg.tar.zst"
-		places = append(places, publish.Placement{Partition: channel + "/" + a, Path: "arch/" + a + "/" + file})
+		part := channel + "/" + a
+		dir, _ := r.database(part)
+		places = append(places, publish.Placement{Partition: part, Path: dir + file})
 	}
 	return places, nil
 }
 
-// database returns the directory and the name of a partition's database.
+// database returns the directory, "" or with a trailing slash, and the name of a
+// partition's database.
 func (r *Repo) database(partition string) (dir, name string) {
 	channel, a, _ := strings.Cut(partition, "/")
-	return "arch/" + a + "/", r.databaseName(channel)
+	name = r.databaseName(channel)
+	if r.dir != "." {
+		dir = strings.NewReplacer("{arch}", a, "{repo}", name).Replace(r.dir) + "/"
+	}
+	return dir, name
 }
 
 func (r *Repo) databaseName(channel string) string {
+	if db := r.databases[channel]; db != "" {
+		return db
+	}
 	if channel == r.main {
 		return r.env.Name
 	}

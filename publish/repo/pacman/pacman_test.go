@@ -201,12 +201,64 @@ func TestPlaceTakesWhatIsServed(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"../x", ".x", "-x", "a b", "a\nb", ""} {
-		if _, err := r.Place(&formats.Meta{Format: "arch", Name: name, Version: "1-1", Arch: "any"}, "beta"); err == nil {
-			t.Errorf("the name %q is placed", name)
+		want := fmt.Sprintf("package %q %q: %q can't be part of a file name", name, "1-1", name)
+		if _, err := r.Place(&formats.Meta{Format: "arch", Name: name, Version: "1-1", Arch: "any"}, "beta"); err == nil || err.Error() != want {
+			t.Errorf("the name %q: %v, want %s", name, err, want)
 		}
 	}
-	if _, err := r.Place(&formats.Meta{Format: "arch", Name: "x", Version: "1-1", Arch: "any"}, "edge"); err == nil {
-		t.Error("an unknown channel is taken")
+	const want = `channel "edge" is not published here (channels: stable beta)`
+	if _, err := r.Place(&formats.Meta{Format: "arch", Name: "x", Version: "1-1", Arch: "any"}, "edge"); err == nil || err.Error() != want {
+		t.Errorf("an unknown channel: %v, want %s", err, want)
+	}
+}
+
+// The addresses that repo-add's databases had where people's pacman.conf looks for
+// them.
+func TestLayoutIsWhatTheOptionsSay(t *testing.T) {
+	x86 := []formats.Platform{amd64}
+	for _, tt := range []struct {
+		o         Options
+		platforms []formats.Platform
+		channel   string
+		server    string   // of the section
+		db        string   // its name
+		files     []string // that a release brings
+	}{
+		{Options{}, nil, "beta", "https://x/arch/$arch", "hello-beta", []string{"arch/aarch64/hello-beta.db", "arch/x86_64/hello-beta.db", "arch/x86_64/hello-1.0-1-x86_64.pkg.tar.zst"}},
+		{Options{Dir: "."}, x86, "stable", "https://x", "hello", []string{"hello.db", "hello.files", "hello-1.0-1-x86_64.pkg.tar.zst"}},
+		{Options{Dir: "{arch}"}, nil, "stable", "https://x/$arch", "hello", []string{"aarch64/hello.db", "x86_64/hello-1.0-1-x86_64.pkg.tar.zst"}},
+		{Options{Dir: "repo/{repo}/os/{arch}", Databases: map[string]string{"stable": "ACME", "beta": "acme_test"}}, nil, "stable", "https://x/repo/ACME/os/$arch", "ACME",
+			[]string{"repo/ACME/os/x86_64/ACME.db", "repo/acme_test/os/x86_64/acme_test.db", "repo/ACME/os/x86_64/hello-1.0-1-x86_64.pkg.tar.zst"}},
+		{Options{Databases: map[string]string{"beta": "hello-git"}}, nil, "beta", "https://x/arch/$arch", "hello-git", []string{"arch/x86_64/hello.db", "arch/x86_64/hello-git.files"}},
+	} {
+		r := newRepo(t, tt.o, publish.RepoEnv{Platforms: tt.platforms})
+		tree := &publishtest.Mem{}
+		put(t, tree, r, release, tt.channel, build(t, nil, "", formats.Spec{Name: "hello", Version: "1.0"}, amd64))
+		for _, name := range tt.files {
+			if tree.Read(name) == nil {
+				t.Errorf("%+v: there is no %s", tt.o, name)
+			}
+		}
+		want := "[" + tt.db + "]\nSigLevel = Never\nServer = " + tt.server + "\n"
+		if s := sectionOf(t, r, "https://x", tt.channel); s != want {
+			t.Errorf("%+v: the section is\n%s\nwant\n%s", tt.o, s, want)
+		}
+	}
+}
+
+// Records say where packages lie; another folder can't be said of what is there.
+// Trees of before are not made anew.
+func TestAnotherDirIsRefusedForATree(t *testing.T) {
+	before, after := newRepo(t, Options{}, publish.RepoEnv{}), newRepo(t, Options{Dir: "pkgs/{arch}"}, publish.RepoEnv{})
+	if s := before.Settings(); s == after.Settings() || s != "pacman 1\nname hello\nmain stable\ncompression gz\nsign false\nkey \n" {
+		t.Errorf("the settings are %q, with dir %q", s, after.Settings())
+	}
+	tree := &publishtest.Mem{}
+	put(t, tree, before, release, "stable", build(t, nil, "", formats.Spec{Name: "hello", Version: "1.0"}, amd64))
+	const want = `the package does not lie in "pkgs/x86_64", where its database does: leave pacman's dir as it was, or begin a new tree`
+	_, err := publish.Publish(context.Background(), tree, []publish.Repo{after}, publish.Edit{}, publish.Options{Time: release, Now: release})
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("published with %v, want %s", err, want)
 	}
 }
 
@@ -227,24 +279,83 @@ func TestLessFollowsPacman(t *testing.T) {
 }
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
-	for name, tt := range map[string]struct {
+	yes, no := true, false
+	env := publish.RepoEnv{Name: "hello", Channels: []string{"stable", "beta"}, Platforms: []formats.Platform{{OS: "linux", Arch: "amd64"}, {OS: "linux", Arch: "arm64"}}}
+	for want, tt := range map[string]struct {
 		o   Options
-		env publish.RepoEnv
+		env func(*publish.RepoEnv)
 	}{
-		"compression":      {Options{Compression: "xz"}, publish.RepoEnv{Name: "hello"}},
-		"name":             {Options{}, publish.RepoEnv{Name: "Hello World"}},
-		"reserved name":    {Options{}, publish.RepoEnv{Name: "core"}},
-		"channel":          {Options{}, publish.RepoEnv{Name: "hello", Channels: []string{"a/b"}}},
-		"key without keys": {Options{}, publish.RepoEnv{Name: "hello", Key: "main"}},
+		`compression "xz" is unknown: use gzip or zstd`:                                                                    {o: Options{Compression: "xz"}},
+		`repository name "Hello World": use lower-case letters, digits and -`:                                              {env: func(e *publish.RepoEnv) { e.Name = "Hello World" }},
+		`database "core" of channel stable is taken: pacman or Arch Linux uses it, set name or databases to another word`:  {env: func(e *publish.RepoEnv) { e.Name = "core" }},
+		`database "testing" of channel beta is taken: pacman or Arch Linux uses it, set name or databases to another word`: {o: Options{Databases: map[string]string{"beta": "testing"}}},
+		`databases: "a/b" of channel stable: use letters, digits and . _ + -`:                                              {o: Options{Databases: map[string]string{"stable": "a/b"}}},
+		`databases: channels stable and beta have one database "hello-beta": give each its own`:                            {o: Options{Databases: map[string]string{"stable": "hello-beta"}}},
+		`dir "../x" is no folder of the tree: use letters, digits and . - _, {arch} and {repo}`:                            {o: Options{Dir: "../x"}},
+		`dir "$arch" is no folder of the tree: use letters, digits and . - _, {arch} and {repo}`:                           {o: Options{Dir: "$arch"}},
+		`dir "." is one folder for x86_64 and aarch64, and pacman needs one for each: put {arch} into it`:                  {o: Options{Dir: "."}},
+		`channel "a/b": use lower-case letters, digits and . _ -`:                                                          {env: func(e *publish.RepoEnv) { e.Channels = []string{"a/b"} }},
+		`signing key "main" was not opened: without it the repository can't be signed`:                                     {env: func(e *publish.RepoEnv) { e.Key = "main" }},
+		"check-database asks for what sign-database: false leaves out":                                                     {Options{SignDatabase: &no, CheckDatabase: &yes}, func(e *publish.RepoEnv) { e.Keys, e.Key = plainKeys{}, "hello" }},
 	} {
-		if _, err := New(options(tt.o), tt.env); err == nil {
-			t.Errorf("%s: New takes it", name)
+		env := env
+		if tt.env != nil {
+			tt.env(&env)
+		}
+		if _, err := New(options(tt.o), env); err == nil || err.Error() != want {
+			t.Errorf("New: %v, want %s", err, want)
 		}
 	}
 	r := newRepo(t, Options{}, publish.RepoEnv{})
-	for _, url := range []string{"", "ftp://x", "https://x/", "https://x/$(id)", "https://x/a b", "https://x\n"} {
-		if _, err := r.Guide(context.Background(), &publish.GuideInput{URL: url, Channel: "stable"}); err == nil {
-			t.Errorf("url %q: Guide takes it", url)
+	for url, want := range map[string]string{
+		"":              `url "": use http or https, and no slash at the end`,
+		"ftp://x":       `url "ftp://x": use http or https, and no slash at the end`,
+		"https://x/":    `url "https://x/": use http or https, and no slash at the end`,
+		"https://x/$(i": `url "https://x/$(i" has the character '$': write it percent-encoded`,
+		"https://x/a b": `url "https://x/a b" has the character ' ': write it percent-encoded`,
+		"https://x\n":   `url "https://x\n" has the character '\n': write it percent-encoded`,
+	} {
+		if _, err := r.Guide(context.Background(), &publish.GuideInput{URL: url, Channel: "stable"}); err == nil || err.Error() != want {
+			t.Errorf("url %q: %v, want %s", url, err, want)
+		}
+	}
+	if _, err := r.Guide(context.Background(), &publish.GuideInput{URL: "https://x", Channel: "a b"}); err == nil || err.Error() != `channel "a b": use lower-case letters, digits and . _ -` {
+		t.Errorf("a channel with a space: %v", err)
+	}
+}
+
+// What a record may say that is no entry.
+func TestPageRefusesWhatPacmanWouldMisread(t *testing.T) {
+	for want, spoil := range map[string]func(*publish.Record){
+		`its .PKGINFO has pkgname ["hello"], its record "other"`: func(rec *publish.Record) { rec.Meta.Name = "other" },
+		`its .PKGINFO has arch [], its record "any"`:             func(rec *publish.Record) { rec.Meta.Fields = rec.Meta.Fields[:2] },
+		`"../x-1-1" can't name a directory of the database`:      func(rec *publish.Record) { rec.Meta.Name = "../x" },
+		`size "big" is not a number`: func(rec *publish.Record) {
+			rec.Meta.Fields = append(rec.Meta.Fields, formats.Field{Key: "size", Value: "big"})
+		},
+		`path "a\nb" has a control character`: func(rec *publish.Record) { rec.Meta.Files = []string{"/a\nb"} },
+		`the package does not lie in "arch/x86_64", where its database does: leave pacman's dir as it was, or begin a new tree`: func(rec *publish.Record) { rec.Path = "pool/hello.pkg.tar.zst" },
+	} {
+		rec := &publish.Record{Path: "arch/x86_64/hello.pkg.tar.zst", Meta: formats.Meta{Name: "hello", Version: "1-1", Arch: "any", Fields: []formats.Field{
+			{Key: "pkgname", Value: "hello"}, {Key: "pkgver", Value: "1-1"}, {Key: "arch", Value: "any"},
+		}}}
+		spoil(rec)
+		_, err := newRepo(t, Options{}, publish.RepoEnv{}).Streams("stable/x86_64")[1].Page([]*publish.Record{rec})
+		if err == nil || err.Error() != rec.Path+": "+want {
+			t.Errorf("Page: %v, want %s", err, want)
+		}
+	}
+}
+
+func TestFinishNeedsTheIndexesOfOnePartition(t *testing.T) {
+	r := newRepo(t, Options{}, publish.RepoEnv{})
+	for want, parts := range map[string][]publish.Built{
+		"a database has one partition, not 0":                                                       nil,
+		"a database has one partition, not 2":                                                       make([]publish.Built, 2),
+		"partition stable/x86_64 has no index db.gz\npartition stable/x86_64 has no index files.gz": {{Partition: "stable/x86_64"}},
+	} {
+		if _, err := r.Finish(context.Background(), &publish.RootInput{Root: "stable/x86_64", Partitions: parts}); err == nil || err.Error() != want {
+			t.Errorf("Finish: %v, want %s", err, want)
 		}
 	}
 }
@@ -278,6 +389,21 @@ func TestSignDatabaseFalseSignsNoDatabase(t *testing.T) {
 	}
 }
 
+// goneKeys can't sign: the agent is gone.
+type goneKeys struct{ plainKeys }
+
+func (goneKeys) Signer(string, formats.Scheme) (formats.Signer, error) {
+	return func(context.Context, io.Reader) ([]byte, error) { return nil, errors.New("the agent is gone") }, nil
+}
+
+func TestSigningErrorsAreReported(t *testing.T) {
+	r := newRepo(t, Options{}, publish.RepoEnv{Keys: goneKeys{}, Key: "hello"})
+	const want = "repository pacman: root beta/aarch64: sign arch/aarch64/hello-beta.db: the agent is gone\nsign arch/aarch64/hello-beta.files: the agent is gone"
+	if _, err := publish.Publish(context.Background(), new(publishtest.Mem), []publish.Repo{r}, publish.Edit{}, publish.Options{}); err == nil || err.Error() != want {
+		t.Errorf("Publish: %v, want %s", err, want)
+	}
+}
+
 // Whatever a package says, an entry has the blocks that were written on purpose:
 // no value starts one.
 func FuzzDesc(f *testing.F) {
@@ -287,7 +413,7 @@ func FuzzDesc(f *testing.F) {
 		rec := &publish.Record{Path: "arch/x86_64/x.pkg.tar.zst", Meta: formats.Meta{Name: name, Version: version, Arch: "any", Fields: []formats.Field{
 			{Key: "pkgname", Value: name}, {Key: "pkgver", Value: version}, {Key: "arch", Value: "any"}, {Key: "pkgdesc", Value: text}, {Key: key, Value: value},
 		}}}
-		page, err := newRepo(t, Options{}, publish.RepoEnv{}).Streams("")[1].Page([]*publish.Record{rec})
+		page, err := newRepo(t, Options{}, publish.RepoEnv{}).Streams("stable/x86_64")[1].Page([]*publish.Record{rec})
 		if err != nil {
 			return
 		}
