@@ -129,7 +129,7 @@ func (r *run) site(s *plan.Site) *Site {
 
 // NewSiteReport tells what a publish did to a site.
 func NewSiteReport(name, place, url string, res *publish.Result) *SiteReport {
-	rep := &SiteReport{Site: name, Place: place, URL: url, Version: res.Version, Changed: res.Changed, Serial: res.Serial, Bytes: res.Bytes, Added: res.Added, Removed: res.Removed}
+	rep := &SiteReport{Site: name, Place: place, URL: url, Version: res.Version, Changed: res.Changed, Serial: res.Serial, Bytes: res.Bytes, Added: res.Added, Removed: res.Removed, Abandoned: res.Abandoned}
 	if res.Change != nil {
 		for _, f := range res.Change.Put {
 			rep.Written = append(rep.Written, WrittenFile{f.Path, f.Blob.Ref().Size})

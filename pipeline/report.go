@@ -60,6 +60,9 @@ type SiteReport struct {
 	Removed []publish.Listed `json:"removed,omitempty"`
 	Written []WrittenFile    `json:"written,omitempty"`
 	Deleted []string         `json:"deleted,omitempty"`
+
+	// Abandoned are files whose upload nobody ended, and which was given up.
+	Abandoned []string `json:"abandoned,omitempty"`
 }
 
 // WrittenFile is a file a publish wrote, or would write.

@@ -25,7 +25,7 @@ type Options struct {
 	Verify Verify         // checks the state before it is built on; nil takes any
 
 	Keep       Keep
-	Grace      int64 // seconds a file stays that nothing names any more
+	Grace      int64 // seconds a file stays that nothing names any more; old indexes are bounded by generations, too
 	AllowOlder bool  // take a version that is older than the newest one published
 	Replace    bool  // take other bytes for a version that is published
 	DryRun     bool  // make the change, but do not commit it
@@ -49,7 +49,7 @@ type Edit struct {
 	Promote []Promotion
 	Remove  []Selection
 	Refresh bool // sign every root again
-	Collect bool // write even where only retired files go
+	Collect bool // write even where only retired files and leftovers of other publishes go
 }
 
 // Addition puts a package into channels.
@@ -64,7 +64,8 @@ type Addition struct {
 type Selection struct {
 	Repo    string // a repository's name
 	Channel string
-	Name    string // the package's name, required
+	Name    string // the package's name; required where Project is empty
+	Project string // whose packages
 	Version string // upstream's, or the format's whole version
 }
 
@@ -86,6 +87,10 @@ type Result struct {
 	Unchanged int // additions that were published already
 	Change    *Change
 	Bytes     int64 // of packages in the tree
+
+	// Abandoned are files whose upload nobody went on with; Edit.Collect gave it up.
+	Abandoned []string
+	abandon   func(context.Context) error // does that; nil where there are none
 }
 
 // Listed is a package in a partition.
@@ -121,9 +126,11 @@ func Publish(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Op
 	if tries == 0 {
 		tries = 5
 	}
+	var lost []string
 	for n := 1; ; n++ {
-		res, err := attempt(ctx, dst, repos, edit, o)
+		res, err := attempt(ctx, dst, repos, edit, o, lost)
 		if errors.Is(err, ErrConflict) && n < tries {
+			lost = append(lost, litter(dst, res)...)
 			if o.Pause != nil {
 				if err := o.Pause(ctx, n); err != nil {
 					return nil, err
@@ -131,14 +138,32 @@ func Publish(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Op
 			}
 			continue
 		}
-		if res != nil {
-			res.Tries = n
+		if err != nil {
+			return nil, err
 		}
-		return res, err
+		res.Tries = n
+		return res, nil
 	}
 }
 
-func attempt(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Options) (*Result, error) {
+// litter lists what a change that was refused leaves in a place where content
+// comes before the commit: indexes and pages, which nobody will name. Packages are
+// part of the next try.
+func litter(dst Destination, refused *Result) (paths []string) {
+	if _, ok := dst.(Sweeper); !ok || refused == nil {
+		return nil
+	}
+	for _, f := range refused.Change.Put {
+		if f.Class == Index || strings.HasPrefix(f.Path, RecordsDir+"/") {
+			paths = append(paths, f.Path)
+		}
+	}
+	return paths
+}
+
+// attempt publishes once. Where the commit is refused, the result is what was to
+// be.
+func attempt(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Options, lost []string) (*Result, error) {
 	head, err := dst.Head(ctx)
 	if err != nil {
 		return nil, err
@@ -149,7 +174,7 @@ func attempt(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Op
 			defer early.Close()
 		}
 	}
-	res, err := prepare(ctx, dst, head, early, repos, edit, o)
+	res, err := prepare(ctx, dst, head, early, repos, edit, o, lost)
 	if err != nil {
 		// A place that keeps no old versions gives a mix where another publisher
 		// was faster; what was read then means nothing.
@@ -158,7 +183,15 @@ func attempt(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Op
 		}
 		return nil, err
 	}
-	if !res.Changed || o.DryRun {
+	if o.DryRun {
+		return res, nil
+	}
+	if res.abandon != nil {
+		if err := res.abandon(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !res.Changed {
 		return res, nil
 	}
 	if o.Approve != nil {
@@ -167,20 +200,22 @@ func attempt(ctx context.Context, dst Destination, repos []Repo, edit Edit, o Op
 		}
 	}
 	res.Version, err = dst.Commit(ctx, head, res.Change)
-	if err != nil {
-		return nil, err
-	}
-	return res, nil
+	return res, err
 }
 
 // prepare makes the change that edit is on a version.
-func prepare(ctx context.Context, dst Destination, head string, early Stage, repos []Repo, edit Edit, o Options) (*Result, error) {
+func prepare(ctx context.Context, dst Destination, head string, early Stage, repos []Repo, edit Edit, o Options, lost []string) (*Result, error) {
 	base, err := readState(ctx, dst, head, o.Verify)
 	if err != nil {
 		return nil, err
 	}
 	t := newTxn(dst, head, base, repos, o)
-	t.early = early
+	t.early, t.leftovers = early, lost
+	if edit.Collect && base != nil {
+		if err := t.sweep(ctx); err != nil {
+			return nil, err
+		}
+	}
 	if err := t.edit(ctx, edit); err != nil {
 		return nil, err
 	}
@@ -201,6 +236,8 @@ type txn struct {
 	gone    map[string]bool // paths of packages that left their last partition
 	bytes   int64
 	res     Result
+
+	leftovers []string // files of publishes that lost or died
 }
 
 type repoTxn struct {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/distropack/distropack/formats"
 )
@@ -58,6 +59,9 @@ func (t *txn) finish(ctx context.Context, e Edit) (*Result, error) {
 	}
 	if err := t.settle(c, next); err != nil {
 		return nil, err
+	}
+	if err := next.check(); err != nil {
+		return nil, fmt.Errorf("nobody could read the tree again (do two repositories write one file?): %w", err)
 	}
 	text, err := next.render(ctx, t.o.Sign)
 	if err != nil {
@@ -231,20 +235,67 @@ func (t *txn) settle(c *Change, next *state) error {
 	for path := range t.gone {
 		retire(path, 0)
 	}
+	for _, path := range t.leftovers {
+		if !live[path] { // which has what the base names, too
+			c.Delete = append(c.Delete, path)
+		}
+	}
 	slices.SortFunc(next.Retired, func(a, b *retiredFile) int {
 		return cmp.Or(cmp.Compare(a.Serial, b.Serial), strings.Compare(a.Path, b.Path))
 	})
 	slices.Sort(c.Delete)
+	c.Delete = slices.Compact(c.Delete)
 	return nil
 }
+
+// A tree that is published to all the time would hold thousands of old indexes
+// within one grace. More generations than mostGenerations are kept for shortGrace
+// seconds only: a client that is in the middle of an update, or was given an
+// InRelease by a cache, is done by then.
+const (
+	mostGenerations = 100
+	shortGrace      = 3600
+)
 
 // expired reports whether a retired file goes with the change that is being made.
 // A file of keep generations goes with the first change after them.
 func (t *txn) expired(f *retiredFile) bool {
-	return t.base.Serial+1 >= f.Serial+int64(f.Keep) && t.o.Now >= f.Time+t.o.Grace
+	generations, age := t.base.Serial+1-f.Serial, t.o.Now-f.Time
+	if generations < int64(f.Keep) {
+		return false
+	}
+	// Who knows an old index from a mirror or yesterday's update fetches packages
+	// by it: they stay for the grace however many generations there are.
+	bounded := f.Keep > 0 || strings.HasPrefix(f.Path, RecordsDir+"/")
+	return age >= t.o.Grace || bounded && generations >= mostGenerations && age >= shortGrace
 }
 
-func (t *txn) collectable() bool { return slices.ContainsFunc(t.base.Retired, t.expired) }
+func (t *txn) collectable() bool {
+	return len(t.leftovers) > 0 || slices.ContainsFunc(t.base.Retired, t.expired)
+}
+
+// sweep looks for what publishes left that lost or died.
+func (t *txn) sweep(ctx context.Context) error {
+	s, ok := t.dst.(Sweeper)
+	if !ok {
+		return nil
+	}
+	held, err := t.base.holdings(ctx, &t.loader)
+	if err != nil {
+		return err
+	}
+	known := make(map[string]bool, len(held))
+	for _, h := range held {
+		known[h.Path] = true
+	}
+	found, err := s.Leftovers(ctx, time.Duration(t.o.Grace)*time.Second, func(p string) bool { return known[p] })
+	if err != nil {
+		return err
+	}
+	t.leftovers = slices.Concat(t.leftovers, found.Files)
+	t.res.Abandoned, t.res.abandon = found.Uploads, found.GiveUp
+	return nil
+}
 
 // files lists all files a state names but the packages: indexes, pages, site.
 func (s *state) files() []*fileState {

@@ -153,11 +153,22 @@ func (t *txn) contents(ctx context.Context, path, name string) ([]formats.Ref, e
 	return refs, nil
 }
 
-// torn refuses to replace a file in some channels that others go on listing as it
-// was: their clients would find other bytes than the index says.
+// torn refuses to give a file other content in some channels than others list it
+// with: their clients would find other bytes than the index says, or two machines
+// other bytes for one version.
 func (t *txn) torn(ctx context.Context, e Edit) error {
+	type listing struct {
+		ref   formats.Ref
+		where string
+	}
+	files := make(map[string]listing)
+	names := make(map[string]bool)
 	var errs []error
 	for _, a := range e.Add {
+		if names[a.Meta.Name] {
+			continue
+		}
+		names[a.Meta.Name] = true
 		for _, r := range t.repos {
 			for _, p := range r.parts {
 				recs, err := p.named(ctx, &t.loader, a.Meta.Name)
@@ -165,8 +176,11 @@ func (t *txn) torn(ctx context.Context, e Edit) error {
 					return err
 				}
 				for _, rec := range recs {
-					if f, ok := t.content[rec.Path]; ok && f.Blob.Ref() != rec.Ref {
-						errs = append(errs, fmt.Errorf("repository %s: partition %s lists %s too, with its old content: replace it in all channels at once", r.Name(), p.name, rec.Path))
+					l, ok := files[rec.Path]
+					if !ok {
+						files[rec.Path] = listing{rec.Ref, r.Name() + " " + p.name}
+					} else if l.ref != rec.Ref {
+						errs = append(errs, fmt.Errorf("repository %s: partition %s lists %s with other content than %s: replace it in all channels at once", r.Name(), p.name, rec.Path, l.where))
 					}
 				}
 			}

@@ -77,6 +77,37 @@ type Bounds struct {
 	Why   string // whose bounds they are, for messages
 }
 
+// Sweeper is a Destination in which publishes that lost or died leave files that no
+// version names.
+type Sweeper interface {
+	// Leftovers looks for them: files that a publish wrote, longer than grace ago
+	// by the place's own clock (0: whenever), and that known does not hold. Nothing
+	// is deleted.
+	Leftovers(ctx context.Context, grace time.Duration, known func(path string) bool) (*Leftovers, error)
+}
+
+// Leftovers are what publishes left behind.
+type Leftovers struct {
+	// Files are to be deleted by a Change on the version by which they are not
+	// known: a publish that has begun to make use of one is then refused, and
+	// writes it again. Sorted.
+	Files []string
+	// Uploads are the paths of files that nobody went on writing. They are no
+	// files yet.
+	Uploads []string
+	// GiveUp frees what Uploads take up; nil where there are none.
+	GiveUp func(ctx context.Context) error
+}
+
+// Eraser is a Destination whose Commit can't take the state away.
+type Eraser interface {
+	// Erase makes the tree that base is the empty one: it deletes its state and
+	// files, or returns ErrConflict if base is no longer the head. With base "" it
+	// deletes files of a tree that has no state. It may be called again after an
+	// error, with what is left.
+	Erase(ctx context.Context, base string, files []string) error
+}
+
 // DestinationKind makes a Destination from a section of a site.
 type DestinationKind struct {
 	Name    string // the section's: "git"
@@ -214,6 +245,28 @@ type Guides interface {
 	Guides(ctx context.Context, in *GuideInput) ([]*Guide, error)
 }
 
+// Indexed is a Repo whose clients read indexes. Homebrew's read single formulae,
+// which the Guide names.
+type Indexed interface {
+	Repo
+	// Indexes lists what clients of a channel are pointed at, always in the same
+	// order: all that Finish writes for the channel's part of Partitions, whether
+	// packages are listed there or not. It is empty for a channel that is not
+	// published here.
+	Indexes(channel string) []ClientIndex
+}
+
+// ClientIndex is an index that clients are pointed at.
+type ClientIndex struct {
+	Arch string // the client's word for the CPU that it is for: "x86_64"; "" where it is for all
+
+	// Path is that of the folder with Release, repodata/, APKINDEX.tar.gz or
+	// Packages, "." for the top of the tree; of pacman's database without .db; of
+	// the file SHA256SUMS.
+	Path string
+	URL  string // the folder's address, where it is not in the tree; Path is "" then
+}
+
 // Stream is one index text of a partition: Head, the pages' texts, Tail. A page
 // holds all records of one or more names, so Page may drop superseded versions.
 // Each page is rendered on its own and compressed on its own.
@@ -272,10 +325,11 @@ type IndexFile struct {
 // RootOutput is what Finish returns.
 type RootOutput struct {
 	// Files are all files of the root, unchanged ones too. What the previous
-	// output had and this one lacks is retired: it stays for Keep publishes, then
-	// goes.
+	// output had and this one lacks is retired: it stays for Keep publishes and
+	// Options.Grace, but for no more than 100 publishes and an hour.
 	Files []RootFile
-	// Keep is how many generations a retired file outlives.
+	// Keep is how many generations a retired file outlives at least; with Keep 0 it
+	// is no index that somebody might look for, and goes with the grace.
 	Keep int
 }
 

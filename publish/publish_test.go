@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/publish"
 	"github.com/distropack/distropack/publish/dest/dir"
 	"github.com/distropack/distropack/publish/publishtest"
@@ -300,6 +301,85 @@ func TestReplacingAVersionKeepsTheTreeWhole(t *testing.T) {
 	}
 }
 
+func TestWhatFitsNoTreeIsRefusedInWords(t *testing.T) {
+	remote := toy()
+	remote.Remote = true
+	elsewhere := func(url string) publish.Edit {
+		e := add("stable", publishtest.ToyPackage("big", "1", "x86"))
+		e.Add[0].URL = url
+		return e
+	}
+	for _, c := range []struct {
+		want string
+		e    publish.Edit
+		site string
+	}{
+		{"big 1: the address where it lies is not of the form https://host/path", elsewhere("ftp://example.org/big"), ""},
+		{"big 1: the address where it lies is not of the form https://host/path", elsewhere("https://example.org/big?token=secret"), ""},
+		{"big 1: the address where it lies is not of the form https://host/path", elsewhere("https://me:secret@example.org/big"), ""},
+		{"repository toy: pool/a_1_x86.toy belongs to partition nightly/x86, which does not exist: add its platform", add("nightly", publishtest.ToyPackage("a", "1", "x86")), ""},
+		{"a selection names neither package nor project: name one", publish.Edit{Remove: []publish.Selection{{Channel: "stable"}}}, ""},
+		{`path "../index.html" can't be part of a tree`, publish.Edit{}, "../index.html"},
+	} {
+		m := new(publishtest.Mem)
+		o := options()
+		if c.site != "" {
+			o.Site = func(context.Context, *publish.View) ([]publish.File, error) {
+				return []publish.File{{Path: c.site, Blob: formats.Bytes(nil)}}, nil
+			}
+		}
+		_, err := publish.Publish(ctx, m, []publish.Repo{remote}, c.e, o)
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v, want %q", err, c.want)
+		}
+		if len(m.Files()) > 0 {
+			t.Errorf("%d files were written", len(m.Files()))
+		}
+	}
+}
+
+// A version has the same bytes in the tree and elsewhere.
+func TestAVersionElsewhereIsTheSameVersion(t *testing.T) {
+	remote := toy()
+	remote.Remote = true
+	m := new(publishtest.Mem)
+	if _, err := publish.Publish(ctx, m, []publish.Repo{remote}, add("stable", publishtest.ToyPackage("a", "1", "x86")), options()); err != nil {
+		t.Fatal(err)
+	}
+	other := publishtest.ToyPackage("a", "1", "x86")
+	other.Blob = publishtest.ToyPackage("something longer", "1", "x86").Blob
+	e := add("beta", other)
+	e.Add[0].URL = "https://example.org/releases/a_1_x86.toy"
+	want := "partition stable/x86 lists pool/a_1_x86.toy with other content than toy beta/x86: replace it in all channels at once"
+	if _, err := publish.Publish(ctx, m, []publish.Repo{remote}, e, options()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+	e.Add[0].Package = publishtest.ToyPackage("a", "1", "x86")
+	if _, err := publish.Publish(ctx, m, []publish.Repo{remote}, e, options()); err != nil {
+		t.Errorf("the same bytes: %v", err)
+	}
+}
+
+type namesake struct{ *publishtest.Toy }
+
+func (namesake) Name() string { return "namesake" }
+
+// What could not be read again is not written.
+func TestRepositoriesThatWriteOneFileAreRefused(t *testing.T) {
+	m := new(publishtest.Mem)
+	run(t, m, add("stable", publishtest.ToyPackage("a", "1", "x86")), options())
+	before := m.Files()
+	other := namesake{toy()}
+	other.Label = "others"
+	_, err := publish.Publish(ctx, m, []publish.Repo{other}, add("stable", publishtest.ToyPackage("b", "1", "x86")), options())
+	if err == nil || !strings.Contains(err.Error(), "nobody could read the tree again (do two repositories write one file?)") {
+		t.Errorf("got %v", err)
+	}
+	if !maps.EqualFunc(before, m.Files(), slices.Equal) {
+		t.Error("the tree changed")
+	}
+}
+
 func TestRetention(t *testing.T) {
 	versions := []string{"1.0.0", "1.0.1", "1.1.0", "1.1.1", "1.2.0"}
 	for name, c := range map[string]struct {
@@ -422,25 +502,28 @@ func TestForgedTreesAreRefused(t *testing.T) {
 		t.Fatal("no page")
 		return ""
 	}
-	for name, forge := range map[string]func(m *publishtest.Mem){
-		"state changed": func(m *publishtest.Mem) { flip(m, publish.StatePath, 20) },
-		"signature gone": func(m *publishtest.Mem) {
+	const forged, unsigned = ".distropack/state: the state of the tree is not signed by this key: wrong signature", ".distropack/state: the state of the tree is not signed by this key: there is no signature"
+	for _, c := range []struct {
+		name, want string
+		forge      func(m *publishtest.Mem)
+	}{
+		{"state changed", forged, func(m *publishtest.Mem) { flip(m, publish.StatePath, 20) }},
+		{"signature gone", unsigned, func(m *publishtest.Mem) {
 			s := m.Read(publish.StatePath)
 			m.Set(publish.StatePath, s[:bytes.Index(s, []byte("\n\n"))+1])
-		},
-		"state truncated": func(m *publishtest.Mem) { s := m.Read(publish.StatePath); m.Set(publish.StatePath, s[:len(s)/2]) },
-		"state empty":     func(m *publishtest.Mem) { m.Set(publish.StatePath, nil) },
-		"page changed":    func(m *publishtest.Mem) { flip(m, page(m), 5) },
+		}},
+		{"state truncated", unsigned, func(m *publishtest.Mem) { s := m.Read(publish.StatePath); m.Set(publish.StatePath, s[:len(s)/2]) }},
+		{"state empty", unsigned, func(m *publishtest.Mem) { m.Set(publish.StatePath, nil) }},
+		{"page changed", "the file was changed from outside: it is 530 bytes with SHA-256 ", func(m *publishtest.Mem) { flip(m, page(m), 5) }},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(c.name, func(t *testing.T) {
 			m := build()
-			forge(m)
+			c.forge(m)
 			before := m.Files()
 			_, err := publish.Publish(ctx, m, []publish.Repo{toy()}, add("stable", publishtest.ToyPackage("a", "2", "x86")), options())
-			if err == nil {
-				t.Fatal("published on a forged tree")
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Fatalf("published on a forged tree: %v, want %q", err, c.want)
 			}
-			t.Log(err)
 			if !maps.EqualFunc(before, m.Files(), bytes.Equal) {
 				t.Error("the tree changed")
 			}

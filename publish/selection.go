@@ -2,25 +2,39 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/distropack/distropack/formats"
 )
 
 // selected calls f for every record that s selects.
 func (t *txn) selected(ctx context.Context, s Selection, f func(r *repoTxn, p *partition, rec *Record) error) error {
+	if s.Name == "" && s.Project == "" {
+		return errors.New("a selection names neither package nor project: name one")
+	}
 	found := false
 	for _, r := range t.repos {
 		if s.Repo != "" && s.Repo != r.Name() {
 			continue
 		}
 		for _, p := range r.parts {
-			recs, err := p.named(ctx, &t.loader, s.Name)
+			var recs []*Record
+			var err error
+			if s.Name == "" {
+				recs, err = p.all(ctx, &t.loader)
+			} else {
+				recs, err = p.named(ctx, &t.loader, s.Name)
+			}
 			if err != nil {
 				return err
 			}
 			for _, rec := range recs {
+				if s.Project != "" && s.Project != rec.Project {
+					continue
+				}
 				if s.Version != "" && s.Version != rec.Version && s.Version != rec.Meta.Version {
 					continue
 				}
@@ -50,6 +64,9 @@ func (s Selection) String() string {
 	text := s.Name
 	if s.Version != "" {
 		text += " " + s.Version
+	}
+	if s.Project != "" {
+		text = strings.TrimPrefix(text+" of project "+s.Project, " ")
 	}
 	if s.Channel != "" {
 		text += " in channel " + s.Channel

@@ -57,13 +57,14 @@ func TestDamagedStatesAreRefusedInWords(t *testing.T) {
 	}
 	for want, text := range map[string]string{
 		"truncated or damaged": render(func(*state) {})[:50],
-		"use a newer one":      render(func(s *state) { s.Format = 2 }),
-		"pieces":               render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Sizes = nil }),
-		"a piece of -5 bytes":  render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Sizes[1] = -5 }),
-		"11 bytes in pieces":   render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Sizes[1] = 7 }),
-		"unsorted pages":       render(func(s *state) { s.Repositories[0].Partitions[0].Pages[0].First = "z" }),
-		`path "../x"`:          render(func(s *state) { s.Repositories[0].Roots[0].Files[0].Path = "../x" }),
-		"4 and 1 pieces":       render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Forms[0].Packed = []int64{1} }),
+		"format 2; this program reads format 1: use a newer one": render(func(s *state) { s.Format = 2 }),
+		"damaged: a list has null in it":                         render(func(s *state) { s.Repositories[0].Roots[0].Files[1] = nil }),
+		"stable/main/amd64 has 2 pages and an index of 0 pieces": render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Sizes = nil }),
+		"a piece of -5 bytes":                                    render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Sizes[1] = -5 }),
+		"11 bytes in pieces":                                     render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Sizes[1] = 7 }),
+		"unsorted pages":                                         render(func(s *state) { s.Repositories[0].Partitions[0].Pages[0].First = "z" }),
+		`path "../x"`:                                            render(func(s *state) { s.Repositories[0].Roots[0].Files[0].Path = "../x" }),
+		"4 and 1 pieces":                                         render(func(s *state) { s.Repositories[0].Partitions[0].Streams[0].Forms[0].Packed = []int64{1} }),
 	} {
 		if _, err := parseState([]byte(text), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want it to say %q", err, want)

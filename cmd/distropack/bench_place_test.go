@@ -85,7 +85,6 @@ func (r *remote) first(n, size int) *publish.Change {
 	r.t.Helper()
 	tr := r.open(time.Now())
 	tr.dst, tr.options.DryRun = new(publishtest.Mem), true
-	tr.options.Site, tr.options.SiteSettings = nil, "" // the first addition makes the install page
 	return tr.publish(madeUp(r.t, n, size)).Change
 }
 

@@ -29,7 +29,7 @@ func (a *app) cmdRepo() *cobra.Command {
 release. The tree is described by a site of the distropack.yml here whose folder it
 is, or by what distropack repo create was told.`,
 	}
-	c.AddCommand(a.repoCreate(), a.repoAdd(), a.repoList(), a.repoRemove(), a.repoPromote(), a.repoRollback(), a.repoCheck(), a.repoAdopt(), a.repoGC(), a.repoSign())
+	c.AddCommand(a.repoCreate(), a.repoAdd(), a.repoList(), a.repoRemove(), a.repoPromote(), a.repoRollback(), a.repoCheck(), a.repoAdopt(), a.repoGC(), a.repoSign(), a.repoDelete())
 	return c
 }
 
@@ -425,8 +425,14 @@ func (a *app) repoGC() *cobra.Command {
 	o := &repoFlags{}
 	var dry bool
 	c := &cobra.Command{
-		Use:     "gc DIR",
-		Short:   "Delete files that nothing names any more and whose grace is over",
+		Use:   "gc DIR",
+		Short: "Delete files that nothing names any more and whose grace is over",
+		Long: `Gc deletes what publishes leave for later: retired files whose grace is over. In a
+bucket it also looks for what publishes left that died or lost a race: files that no
+index names, and uploads that nobody went on with, older than keep.grace by the
+store's clock. Files that DistroPack did not write are never deleted.
+
+A tree in a bucket or a branch is named by its site.`,
 		Example: `  distropack repo gc dist/public --dry-run`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

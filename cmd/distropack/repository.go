@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -55,21 +56,31 @@ func (o *repoFlags) add(c *cobra.Command) {
 
 // repository is an open tree with what describes it.
 type repository struct {
-	dst     publish.Destination
-	dir     string
-	site    *pipeline.Site
-	options publish.Options
+	dst      publish.Destination
+	dir      string // or the site's name, where the tree is in no folder
+	settings string // the file that describes it, where no project does
+	site     *pipeline.Site
+	options  publish.Options
 }
 
 // repository opens the tree in a folder. It is described by the distropack.yml
-// here, if a site there has that folder, or by the settings in the tree.
+// here, if a site there has that folder, or by the settings in the tree. With "" for
+// the tree it is that of --site.
 func (a *app) repository(o *repoFlags, tree string) (*repository, error) {
+	if err := keyIsThere(o.key); err != nil {
+		return nil, err
+	}
 	if o.key == "" {
 		o.key = a.env("DISTROPACK_KEY")
 	}
 	project, site, err := a.describe(o, tree)
 	if err != nil {
 		return nil, err
+	}
+	if tree == "" {
+		if tree = filepath.FromSlash(cmp.Or(site.Dir, site.Site)); !filepath.IsAbs(tree) && site.Dir != "" {
+			tree = filepath.Join(a.dir, tree)
+		}
 	}
 	key := ""
 	var ring *keys.Keyring
@@ -98,6 +109,9 @@ func (a *app) repository(o *repoFlags, tree string) (*repository, error) {
 		return nil, err
 	}
 	r := &repository{dir: tree, site: &pipeline.Site{Plan: ps, Project: project, Tool: "distropack " + version(), At: a.at()}}
+	if project.File == settingsFile {
+		r.settings = filepath.Join(tree, settingsFile)
+	}
 	if ring != nil {
 		r.site.Keys = ring
 		ps.Key = key
@@ -129,15 +143,20 @@ func (a *app) at() time.Time {
 }
 
 func (a *app) describe(o *repoFlags, tree string) (*config.Project, *config.Site, error) {
-	b, err := os.ReadFile(filepath.Join(tree, settingsFile))
-	if err == nil {
+	name := filepath.Join(tree, settingsFile)
+	b, err := os.ReadFile(name)
+	if err == nil && tree != "" {
 		var s settings
 		if err := json.Unmarshal(b, &s); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", filepath.Join(tree, settingsFile), err)
+			return nil, nil, usagef("%s: %w", name, err)
 		}
-		return s.project()
+		project, site, err := s.project()
+		if err != nil {
+			return nil, nil, usagef("%s: %w", name, err)
+		}
+		return project, site, nil
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}
 	p, err := a.open()
@@ -174,6 +193,9 @@ func (a *app) describe(o *repoFlags, tree string) (*config.Project, *config.Site
 		if s.Site == o.site || o.site == "" && (s.Dir != "" && filepath.Clean(at) == abs || s.Dir == "" && s.Site == tree) {
 			return project, s, nil
 		}
+	}
+	if tree == "" {
+		return nil, nil, usagef("no site of %s is called %s", a.config, o.site)
 	}
 	return nil, nil, usagef("no site of %s has the folder or the name %s: name one with --site", a.config, tree)
 }
@@ -217,8 +239,14 @@ func (a *app) publish(c *cobra.Command, r *repository, e publish.Edit) error {
 	o := &releaseFlags{dryRun: r.options.DryRun}
 	return a.show(rep, func(w io.Writer) {
 		a.showRelease(w, &pipeline.Report{Sites: []*pipeline.SiteReport{rep}}, o)
+		for _, p := range res.Abandoned {
+			fmt.Fprintf(w, "  %s the unfinished upload of %s\n", map[bool]string{true: "would give up", false: "gave up"}[o.dryRun], p)
+		}
 		if o.dryRun {
 			return
+		}
+		if e.Collect && len(rep.Deleted) > 0 {
+			fmt.Fprintf(w, "  deleted %d files\n", len(rep.Deleted))
 		}
 		for _, l := range res.Added {
 			fmt.Fprintf(w, "  + %s %s (%s %s)\n", l.Name, l.Version, l.Repo, l.Partition)

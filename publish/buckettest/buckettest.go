@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -152,6 +153,20 @@ func (s *Server) Objects(t testing.TB, prefix string) map[string]string {
 		}
 	}
 	return all
+}
+
+// Age makes everything that lies in the bucket older, unfinished uploads too.
+func (s *Server) Age(t testing.TB, by time.Duration) {
+	t.Helper()
+	err := filepath.Walk(s.Dir, func(name string, st fs.FileInfo, err error) error {
+		if err != nil {
+			return err
+		}
+		return os.Chtimes(name, time.Time{}, st.ModTime().Add(-by))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Read returns an object as anybody reads it; nil where there is none.

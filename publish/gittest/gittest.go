@@ -25,6 +25,7 @@ type Options struct {
 	Version0 bool   // nothing but the oldest version of the protocol
 	SHA256   bool   // the repository's object format
 	TLS      bool
+	Hostile  bool // the repository may hold what git fsck refuses
 
 	// Wrap, if set, is put around the handler: to count, to break, to redirect.
 	Wrap func(http.Handler) http.Handler
@@ -103,7 +104,9 @@ func ServeDir(t testing.TB, dir string, o Options) *Server {
 	s.URL = s.HTTP.URL + "/" + filepath.Base(dir)
 	t.Cleanup(func() {
 		s.HTTP.Close()
-		s.Fsck(t)
+		if !o.Hostile {
+			s.Fsck(t)
+		}
 	})
 	return s
 }

@@ -55,6 +55,14 @@ func Destination(t *testing.T, open func(t *testing.T) publish.Destination) {
 		}
 		return string(b)
 	}
+	head := func(t *testing.T, d publish.Destination) string {
+		t.Helper()
+		v, err := d.Head(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
 
 	t.Run("empty tree has no version and no files", func(t *testing.T) {
 		d := open(t)
@@ -176,6 +184,93 @@ func Destination(t *testing.T, open func(t *testing.T) publish.Destination) {
 			}
 		}
 	})
+	release := func(t *testing.T, d publish.Destination, now int64, e publish.Edit, versions ...string) *publish.Result {
+		t.Helper()
+		for _, v := range versions {
+			e.Add = append(e.Add, publish.Addition{Package: ToyPackage("a", v, "all"), Channels: []string{"stable"}})
+		}
+		res, err := publish.Publish(ctx, d, []publish.Repo{toyForPlaces()}, e, publish.Options{Time: now, Now: now, Grace: 100, Keep: publish.Keep{Versions: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	}
+	check := func(t *testing.T, d publish.Destination) {
+		t.Helper()
+		if err := publish.Check(ctx, d, []publish.Repo{toyForPlaces()}, nil, publish.CheckOptions{Deep: true}); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Run("what is collected is gone and the tree is whole", func(t *testing.T) {
+		d := open(t)
+		for i, v := range []string{"1", "2", "3", "4"} {
+			release(t, d, int64(1000+i), publish.Edit{}, v)
+		}
+		if got := read(t, d, head(t, d), "pool/a_1_all.toy"); got != "a 1 all" {
+			t.Errorf("within the grace the package is %q", got)
+		}
+		if res := release(t, d, 1050, publish.Edit{Collect: true}); res.Changed {
+			t.Errorf("within the grace %q went", res.Change.Delete)
+		}
+		res := release(t, d, 2000, publish.Edit{Collect: true})
+		if !res.Changed || len(res.Change.Delete) == 0 {
+			t.Fatal("nothing went after the grace")
+		}
+		for _, p := range res.Change.Delete {
+			if got := read(t, d, res.Version, p); got != "(none)" {
+				t.Errorf("%s is %q", p, got)
+			}
+		}
+		if got := read(t, d, res.Version, "pool/a_1_all.toy"); got != "(none)" {
+			t.Errorf("the package is %q", got)
+		}
+		check(t, d)
+		if res := release(t, d, 9000, publish.Edit{Collect: true}); res.Changed {
+			release(t, d, 9999, publish.Edit{Collect: true}) // the page of before
+		}
+		if res := release(t, d, 10200, publish.Edit{Collect: true}); res.Changed {
+			t.Errorf("again %q went", res.Change.Delete)
+		}
+	})
+	t.Run("an erased tree is gone and a new one can begin", func(t *testing.T) {
+		d := open(t)
+		release(t, d, 1000, publish.Edit{}, "1")
+		v := release(t, d, 1001, publish.Edit{}, "2").Version
+		now, held, err := publish.Holdings(ctx, d, nil)
+		if err != nil || now != v {
+			t.Fatalf("version %q, %v; want %q", now, err, v)
+		}
+		var paths []string
+		for _, h := range held {
+			if read(t, d, v, h.Path) == "(none)" {
+				t.Errorf("%s is no file of the tree", h.Path)
+			}
+			paths = append(paths, h.Path)
+		}
+		if err := publish.Erase(ctx, d, "", "end", paths); !errors.Is(err, publish.ErrConflict) {
+			t.Errorf("erasing another version: %v, want a conflict", err)
+		}
+		check(t, d)
+		if err := publish.Erase(ctx, d, v, "end", paths); err != nil {
+			t.Fatal(err)
+		}
+		v = head(t, d)
+		for _, p := range paths {
+			if got := read(t, d, v, p); got != "(none)" {
+				t.Errorf("%s is still %q", p, got)
+			}
+		}
+		if _, held, err := publish.Holdings(ctx, d, nil); len(held) > 0 || err != nil {
+			t.Errorf("the tree still holds %v, %v", held, err)
+		}
+		release(t, d, 900, publish.Edit{}, "1")
+		check(t, d)
+	})
+}
+
+// toyForPlaces is a repository that places are tried with.
+func toyForPlaces() *Toy {
+	return &Toy{Label: "toys", Channels: []string{"stable"}, Forms: []publish.Form{publish.Plain, publish.Gzip}}
 }
 
 type liar struct{ ref formats.Ref }

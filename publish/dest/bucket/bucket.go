@@ -22,6 +22,9 @@
 // Where a store ignores conditions (it is tried once, and remembered), all this
 // holds as long as one publish runs at a time; Options.Say is told so.
 //
+// What a publish leaves that died before its commit is found by Leftovers and goes
+// with a later commit, which refuses who has begun to make use of it meanwhile.
+//
 // The package makes no bucket, and sets no policy, website or lifecycle.
 package bucket
 

@@ -56,6 +56,8 @@ func (b *Bucket) Commit(ctx context.Context, base string, c *publish.Change) (ve
 		replace = append(replace, replacement{o, s.memory.ETags[o.path], base != "" && s.memory.ETags == nil})
 	}
 	st, own := newStage(digest, replace, parts.kept(late), b.toDelete(c, s))
+	// A try that died may have left the stage of this very state.
+	st.Delete = slices.DeleteFunc(st.Delete, func(p string) bool { return slices.Contains(st.paths(), p) })
 	if err := b.putStage(ctx, st, own); err != nil {
 		return "", err
 	}
@@ -92,9 +94,15 @@ func (b *Bucket) Commit(ctx context.Context, base string, c *publish.Change) (ve
 
 // parts are the files of a change by how they are put.
 type parts struct {
-	fresh   []object // whose path has one content for ever
+	fresh   []fresh // whose path has one content for ever
 	replace []object
 	state   formats.Blob
+}
+
+// fresh is an object that comes where none is.
+type fresh struct {
+	object
+	from string // a path that may have the same content, or ""
 }
 
 // replacement is an object that may replace another one.
@@ -134,14 +142,14 @@ func (b *Bucket) sort(c *publish.Change) (*parts, error) {
 		case fixed(f.Path, f.Class):
 			p.replace = append(p.replace, o)
 		default:
-			p.fresh = append(p.fresh, o)
+			p.fresh = append(p.fresh, fresh{o, f.From})
 		}
 	}
 	if p.state == nil {
 		return nil, fmt.Errorf("bucket %s: a change without %s can't be committed", b.o.Bucket, publish.StatePath)
 	}
 	for _, path := range c.Delete {
-		if err := check(path); err != nil {
+		if err := check(path); err != nil && !isStage(path) {
 			return nil, err
 		}
 		if there[path] || path == publish.StatePath {

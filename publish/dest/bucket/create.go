@@ -9,10 +9,13 @@ import (
 // putNew puts files whose path has one content for ever. Those whose path has
 // another one all the same (a replaced package, or what a publish left that died)
 // are returned: they come after the commit, so that until then nothing changes.
-func (b *Bucket) putNew(ctx context.Context, files []object, honoured bool) ([]replacement, error) {
+func (b *Bucket) putNew(ctx context.Context, files []fresh, honoured bool) ([]replacement, error) {
 	late := make([]*replacement, len(files))
 	err := each(ctx, len(files), func(ctx context.Context, i int) (err error) {
-		late[i], err = b.create(ctx, files[i], honoured)
+		if b.duplicate(ctx, files[i]) {
+			return nil
+		}
+		late[i], err = b.create(ctx, files[i].object, honoured)
 		return err
 	})
 	var out []replacement

@@ -181,5 +181,12 @@ func (b *Bucket) Open(ctx context.Context, version, path string) (io.ReadCloser,
 	return r, nil
 }
 
-// dateOf is the store's time, by the answer's Date.
-func dateOf(m middleware.Metadata) (time.Time, bool) { return awsmiddleware.GetServerTime(m) }
+// since is how long ago something was, at the store's time by the answer's Date; 0
+// where either is missing.
+func since(then *time.Time, answer middleware.Metadata) time.Duration {
+	now, ok := awsmiddleware.GetServerTime(answer)
+	if !ok || then == nil {
+		return 0
+	}
+	return now.Sub(*then)
+}

@@ -39,30 +39,50 @@ func (b *Bucket) putLarge(ctx context.Context, o object, c condition) (etag stri
 		}
 	}
 	b.abandonOld(ctx, o.path)
-	up, err := b.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &b.o.Bucket, Key: b.key(o.path),
-		ContentType: aws.String(mediaType(o.path)), CacheControl: aws.String(cacheControl(o.path, o.class)),
-		Metadata: map[string]string{digestKey: ref.SHA256.String()},
-	})
+	upload, err := b.begin(ctx, o)
 	if err != nil {
 		return "", err
 	}
 	defer func() {
 		if err != nil {
-			b.abandon(ctx, o.path, up.UploadId)
+			b.abandon(ctx, o.path, upload)
 		}
 	}()
-	parts, err := b.putParts(ctx, o, up.UploadId)
+	parts, err := b.putParts(ctx, o, upload)
 	if err != nil {
 		return "", err
 	}
+	return b.complete(ctx, o, upload, parts, c)
+}
+
+// begin starts an upload in parts.
+func (b *Bucket) begin(ctx context.Context, o object) (upload *string, err error) {
+	up, err := b.s3.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &b.o.Bucket, Key: b.key(o.path),
+		ContentType: aws.String(mediaType(o.path)), CacheControl: aws.String(cacheControl(o.path, o.class)),
+		Metadata: map[string]string{digestKey: o.blob.Ref().SHA256.String()},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return up.UploadId, nil
+}
+
+// complete makes an object of an upload's parts and returns its ETag.
+func (b *Bucket) complete(ctx context.Context, o object, upload *string, parts []types.CompletedPart, c condition) (etag string, err error) {
 	done, err := b.s3.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
-		Bucket: &b.o.Bucket, Key: b.key(o.path), UploadId: up.UploadId,
+		Bucket: &b.o.Bucket, Key: b.key(o.path), UploadId: upload,
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
 		IfMatch:         c.ifMatch(), IfNoneMatch: c.ifNoneMatch(),
 	})
-	if codeOf(err) == "NoSuchUpload" {
-		return "", errTaken // the first try was done and its answer got lost
+	if codeOf(err) == "NoSuchUpload" && c == (condition{}) {
+		// The first try was done and its answer got lost, or somebody gave it up.
+		h, e := b.head(ctx, o.path)
+		if same, sure := h.is(o.blob.Ref()); e == nil && same && sure {
+			return h.etag, nil
+		}
+	} else if codeOf(err) == "NoSuchUpload" {
+		return "", errTaken
 	}
 	if err != nil {
 		return "", err
@@ -163,9 +183,8 @@ func (b *Bucket) abandonOld(ctx context.Context, path string) {
 	if err != nil {
 		return
 	}
-	now, ok := dateOf(out.ResultMetadata)
 	for _, u := range out.Uploads {
-		if ok && *u.Key == *key && u.Initiated != nil && now.Sub(*u.Initiated) > b.o.Grace {
+		if *u.Key == *key && since(u.Initiated, out.ResultMetadata) > b.o.Grace {
 			b.abandon(ctx, path, u.UploadId)
 		}
 	}

@@ -123,6 +123,16 @@ type found struct {
 	etag   string
 	size   int64
 	digest string // as we stored it, "" if somebody else did
+
+	media, cache string        // headers
+	age          time.Duration // by the store's clock; 0 if it does not say
+}
+
+// written reports whether put stored the object at a path: it has the headers that
+// put gives, among them a digest that fits.
+func (f found) written(path string) bool {
+	digest, err := formats.ParseDigest(f.digest)
+	return err == nil && digest.String() == f.digest && f.media == mediaType(path) && (f.cache == forever || f.cache == asked)
 }
 
 // is reports whether the object has this content, as far as can be told without
@@ -141,7 +151,8 @@ func (b *Bucket) head(ctx context.Context, path string) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
-	return found{aws.ToString(out.ETag), aws.ToInt64(out.ContentLength), out.Metadata[digestKey]}, nil
+	return found{aws.ToString(out.ETag), aws.ToInt64(out.ContentLength), out.Metadata[digestKey],
+		aws.ToString(out.ContentType), aws.ToString(out.CacheControl), since(out.LastModified, out.ResultMetadata)}, nil
 }
 
 // has reports whether an object has this content, reading it where another

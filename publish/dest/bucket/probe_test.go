@@ -91,21 +91,39 @@ func TestOpenRefusesWhatCannotBe(t *testing.T) {
 	if _, err := Open(good); err != nil {
 		t.Error(err)
 	}
-	for name, set := range map[string]func(*Options){
-		"no bucket":          func(o *Options) { o.Bucket = "" },
-		"bucket with path":   func(o *Options) { o.Bucket = "tree/p" },
-		"slash at the start": func(o *Options) { o.Prefix = "/p" },
-		"slash at the end":   func(o *Options) { o.Prefix = "p/" },
-		"dots":               func(o *Options) { o.Prefix = "p/../q" },
-		"no scheme":          func(o *Options) { o.Endpoint = "s3.example.org" },
-		"keys in the URL":    func(o *Options) { o.Endpoint = "https://me:hunter2@s3.example.org" },
-		"no keys":            func(o *Options) { o.AccessKey = "" },
-		"no secret":          func(o *Options) { o.SecretKey = "" },
+	for want, set := range map[string]func(*Options){
+		`bucket name "": give the name alone`:                                                   func(o *Options) { o.Bucket = "" },
+		`bucket name "tree/p": give the name alone`:                                             func(o *Options) { o.Bucket = "tree/p" },
+		`bucket prefix "/p": write it like p/arch, without slashes at its ends`:                 func(o *Options) { o.Prefix = "/p" },
+		`bucket prefix "p/": write it like p/arch, without slashes at its ends`:                 func(o *Options) { o.Prefix = "p/" },
+		`bucket prefix "p/../q": write it like p/arch, without slashes at its ends`:             func(o *Options) { o.Prefix = "p/../q" },
+		"the bucket's endpoint is not a URL like https://s3.example.org":                        func(o *Options) { o.Endpoint = "hunter2.example.org" },
+		"the bucket's endpoint s3.example.org has more than a host: keys do not belong into it": func(o *Options) { o.Endpoint = "https://me:hunter2@s3.example.org" },
+		"the bucket's endpoint s3.example.com has more than a host: keys do not belong into it": func(o *Options) { o.Endpoint = "https://s3.example.com?key=hunter2" },
+		"bucket tree: there is no access key":                                                   func(o *Options) { o.AccessKey = "" },
+		"bucket tree: there is an access key and no secret key":                                 func(o *Options) { o.SecretKey = "" },
 	} {
 		o := good
 		set(&o)
-		if _, err := Open(o); err == nil || strings.Contains(err.Error(), "hunter2") {
-			t.Errorf("%s: %v", name, err)
+		if _, err := Open(o); err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
+// section decodes to settings that a test made.
+type section Settings
+
+func (s section) Decode(v any) error { *v.(*Settings) = Settings(s); return nil }
+
+func TestSettingsThatAreWrong(t *testing.T) {
+	for want, s := range map[string]Settings{
+		"bucket: name is missing": {},
+		"bucket: purge.token is missing: set it or CLOUDFLARE_API_TOKEN": {Name: "tree", AccessKey: "a", SecretKey: "hunter2", Purge: Purge{Zone: "z"}},
+		"bucket tree: there is an access key and no secret key":          {Name: "tree", AccessKey: "a"},
+	} {
+		if _, err := Kind().New(section(s), publish.DestinationEnv{}); err == nil || err.Error() != want {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }

@@ -2,18 +2,16 @@ package bucket
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-
-	"github.com/distropack/distropack/publish"
 )
 
 // batch is how many objects one request deletes: a rule of S3.
@@ -101,12 +99,14 @@ func (b *Bucket) List(ctx context.Context, folder string, f func(path string, si
 	if folder != "" {
 		prefix = *b.key(folder) + "/"
 	}
-	return b.list(ctx, prefix, func(o types.Object) error {
+	return b.list(ctx, prefix, func(o types.Object, _ time.Duration) error {
 		return f((*o.Key)[len(b.below()):], aws.ToInt64(o.Size), aws.ToTime(o.LastModified))
 	})
 }
 
-func (b *Bucket) list(ctx context.Context, prefix string, f func(types.Object) error) error {
+// list calls f for every object whose key starts with prefix, and how old it is by
+// the store's clock.
+func (b *Bucket) list(ctx context.Context, prefix string, f func(o types.Object, age time.Duration) error) error {
 	pages := s3.NewListObjectsV2Paginator(b.s3, &s3.ListObjectsV2Input{Bucket: &b.o.Bucket, Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -115,10 +115,10 @@ func (b *Bucket) list(ctx context.Context, prefix string, f func(types.Object) e
 		}
 		for _, o := range page.Contents {
 			// What a store gives besides is not of this tree.
-			if k := aws.ToString(o.Key); len(k) < len(prefix) || k[:len(prefix)] != prefix {
+			if k := aws.ToString(o.Key); !strings.HasPrefix(k, prefix) {
 				return fmt.Errorf("bucket %s: asked for %s…, the store lists %s", b.o.Bucket, prefix, k)
 			}
-			if err := f(o); err != nil {
+			if err := f(o, since(o.LastModified, page.ResultMetadata)); err != nil {
 				return err
 			}
 		}
@@ -126,45 +126,32 @@ func (b *Bucket) list(ctx context.Context, prefix string, f func(types.Object) e
 	return nil
 }
 
-// RemoveAll deletes everything below the prefix, whoever put it there: with an
-// empty Prefix, every object of the bucket. The state goes first, so that a publish
-// that is going on is refused. It may be called again after an error.
-func (b *Bucket) RemoveAll(ctx context.Context) error {
-	if _, err := b.removeKeys(ctx, []string{*b.key(publish.StatePath)}); err != nil {
-		return b.explain("delete", publish.StatePath, err)
-	}
-	var keys []string
-	if err := b.list(ctx, b.below(), func(o types.Object) error { keys = append(keys, *o.Key); return nil }); err != nil {
-		return err
-	}
-	left, err := b.removeKeys(ctx, keys)
-	if err != nil {
-		return fmt.Errorf("%w (%d files are left)", b.explain("delete", left[0][len(b.below()):], err), len(left))
-	}
-	b.mu.Lock()
-	b.seen = nil
-	b.mu.Unlock()
-	return b.abandonAll(ctx)
+// upload is a file that is being sent in parts, or was.
+type upload struct {
+	path string
+	id   *string
+	age  time.Duration // by the store's clock
 }
 
-// abandonAll gives up every unfinished upload below the prefix.
-func (b *Bucket) abandonAll(ctx context.Context) error {
+// uploads lists those below the prefix; none where the store has no such request.
+func (b *Bucket) uploads(ctx context.Context) (all []upload, err error) {
 	prefix := b.below()
 	pages := s3.NewListMultipartUploadsPaginator(b.s3, &s3.ListMultipartUploadsInput{Bucket: &b.o.Bucket, Prefix: &prefix})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
 		if s := statusOf(err); s == http.StatusNotImplemented || s == http.StatusMethodNotAllowed {
-			return nil
+			return nil, nil
 		}
 		if err != nil {
-			return b.explain("list unfinished uploads", "", err)
+			return nil, b.explain("list unfinished uploads", "", err)
 		}
 		for _, u := range page.Uploads {
-			if len(*u.Key) < len(prefix) || (*u.Key)[:len(prefix)] != prefix {
-				return errors.New("the store lists uploads of another prefix")
+			p, ok := strings.CutPrefix(aws.ToString(u.Key), prefix)
+			if !ok {
+				return nil, fmt.Errorf("bucket %s: asked for %s…, the store lists the upload %s", b.o.Bucket, prefix, *u.Key)
 			}
-			b.abandon(ctx, (*u.Key)[len(prefix):], u.UploadId)
+			all = append(all, upload{p, u.UploadId, since(u.Initiated, page.ResultMetadata)})
 		}
 	}
-	return nil
+	return all, nil
 }

@@ -57,8 +57,11 @@ func (s *stage) paths() []string { return append([]string{stagePath(s.State)}, s
 
 // isOurs reports whether a path is this package's, and no change may bring it.
 func isOurs(p string) bool {
-	return p == memoryPath || p == probePath || p == commitsDir || strings.HasPrefix(p, commitsDir+"/")
+	return p == memoryPath || p == probePath || p == commitsDir || isStage(p)
 }
+
+// isStage reports whether a path is a stage's.
+func isStage(p string) bool { return strings.HasPrefix(p, commitsDir+"/") && fs.ValidPath(p) }
 
 // newStage says where each file's bytes are to be found: among those of the change
 // that keep their name, in the stage, or in objects of their own, which it returns.
