@@ -62,6 +62,7 @@ func (s *Site) Options(clock func() time.Time) (publish.Options, error) {
 	for _, d := range s.Plan.Large {
 		o.SiteSettings += fmt.Sprintf(" %q", d.From)
 	}
+	o.SiteSettings += fmt.Sprintf(" %q", s.indexes())
 	if s.Keys == nil {
 		return o, nil
 	}
@@ -149,6 +150,7 @@ func (s *Site) render(ctx context.Context, v *publish.View) ([]publish.File, err
 			in.Guides[ch] = append(in.Guides[ch], guides...)
 		}
 	}
+	in.Indexes = s.indexes()
 	own, err := site.GuideFiles(in.Guides)
 	if err != nil {
 		return nil, err
@@ -164,6 +166,25 @@ func (s *Site) render(ctx context.Context, v *publish.View) ([]publish.File, err
 		return nil, err
 	}
 	return append(files, pages...), nil
+}
+
+// indexes lists what clients are pointed at. It is what is configured: a partition
+// that only another project's configuration knows is not among it, as its packages
+// are not on the page.
+func (s *Site) indexes() []site.Index {
+	var all []site.Index
+	for _, r := range s.Plan.Repos {
+		is, ok := r.(publish.Indexed)
+		if !ok {
+			continue
+		}
+		for _, ch := range s.Plan.Channels {
+			for _, x := range is.Indexes(ch) {
+				all = append(all, site.Index{Client: r.Name(), Channel: ch, ClientIndex: x})
+			}
+		}
+	}
+	return all
 }
 
 func guidesOf(ctx context.Context, r publish.Repo, in *publish.GuideInput) ([]*publish.Guide, error) {

@@ -7,8 +7,11 @@ import (
 
 	"github.com/distropack/distropack/formats"
 	"github.com/distropack/distropack/pipeline"
+	"github.com/distropack/distropack/pipeline/config"
 	"github.com/distropack/distropack/pipeline/keys"
 	"github.com/distropack/distropack/pipeline/plan"
+	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/repo/pacman"
 )
 
 // A release that builds for two hours reads states that others signed meanwhile.
@@ -48,5 +51,33 @@ func TestStatesSignedDuringARunAreNotFromTheFuture(t *testing.T) {
 	clock = later
 	if err := verify(state, signature); err != nil {
 		t.Errorf("two hours on: %v", err)
+	}
+}
+
+// What clients read is part of what a site is made of: a run that is told of one more
+// platform does not take the site for done, though there is no package for it.
+func TestIndexesWithoutPackagesAreASettingOfTheSite(t *testing.T) {
+	settings := func(cpus ...string) string {
+		t.Helper()
+		env := publish.RepoEnv{Name: "hello", Channels: []string{"stable"}}
+		for _, c := range cpus {
+			env.Platforms = append(env.Platforms, formats.Platform{OS: "linux", Arch: c})
+		}
+		r, err := pacman.New(formats.NoSection, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &pipeline.Site{Plan: &plan.Site{Channels: env.Channels, Repos: []publish.Repo{r}, Config: &config.Site{}}, Project: &config.Project{Project: "hello"}}
+		o, err := s.Options(func() time.Time { return now })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o.SiteSettings
+	}
+	if settings("amd64") != settings("amd64") {
+		t.Error("the same site has other settings")
+	}
+	if settings("amd64") == settings("amd64", "arm64") {
+		t.Error("a platform more leaves the settings as they are")
 	}
 }

@@ -39,6 +39,9 @@ func (r *run) find(ctx context.Context, paths []string) ([]*target, error) {
 	switch {
 	case paths != nil:
 		all = walk(paths)
+		if r.site != nil { // what is listed has to be there
+			all = append(all, r.site.indexes...)
+		}
 	case r.site != nil && r.site.broken == nil:
 		all = r.site.targets
 	default:

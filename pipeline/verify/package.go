@@ -166,7 +166,7 @@ func (r *run) packages(ctx context.Context) {
 		})
 	}
 	wg.Wait()
-	r.files, r.bytes = int64(len(paths)), bytes.Load()
+	r.files, r.bytes = r.files+int64(len(paths)), r.bytes+bytes.Load()
 	if ctx.Err() == nil {
 		r.unsigned()
 	}

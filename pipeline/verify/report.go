@@ -76,7 +76,7 @@ func (r *Report) Good() bool {
 // ClientReport is one repository.
 type ClientReport struct {
 	Client     string    `json:"client"`
-	Path       string    `json:"path"`
+	Path       string    `json:"path"`   // of the tree, or an address outside of it
 	Good       bool      `json:"good"`   // no Error is about it
 	Signed     bool      `json:"signed"` // it has a signature that was found good
 	Date       time.Time `json:"date,omitzero"`

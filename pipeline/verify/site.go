@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"path"
@@ -18,6 +19,7 @@ import (
 type siteInfo struct {
 	list     site.List
 	targets  []string          // "apt:dists/stable"
+	indexes  []string          // those of targets that are listed
 	keys     []string          // paths
 	formulae []string          // paths
 	far      map[string]string // SHA-256 in hexadecimal → address of a package outside the tree
@@ -62,108 +64,78 @@ func below(base, address string) (string, bool) {
 	return p, err == nil && validPath(p)
 }
 
-var (
-	sourceSuites = regexp.MustCompile(`(?m)^Suites:[ \t]*(.+)$`)
-	repoBase     = regexp.MustCompile(`(?m)^baseurl=(.+)$`)
-	confSection  = regexp.MustCompile(`(?m)^\[([^\]\n]+)\]$`)
-	confServer   = regexp.MustCompile(`(?m)^Server = (.+)$`)
-	formulaURL   = regexp.MustCompile(`\S+/Formula/[^\s"']*\.rb`)
-)
-
-// siteTargets finds repositories as people do who follow the instructions: by the
-// files that they fetch, and by where packages lie.
+// siteTargets finds repositories by what install.json lists, and formulae by what
+// people fetch who follow the instructions.
 func (r *run) siteTargets(ctx context.Context, s *siteInfo) {
-	add := func(client, p string) {
-		if validPath(p) || p == "." {
-			s.targets = append(s.targets, client+":"+p)
-		}
-	}
 	s.far = make(map[string]string)
-	folders := make(map[string][]string) // channel and client → where its packages lie
 	for _, p := range s.list.Packages {
 		for _, v := range p.Versions {
 			for _, d := range v.Downloads {
-				at, ok := below(s.list.URL, d.URL)
-				if !ok {
+				if _, ok := below(s.list.URL, d.URL); !ok {
 					s.far[d.SHA256.String()] = d.URL
-					continue
-				}
-				dir := path.Dir(at)
-				switch d.Client {
-				case "apk", "opkg":
-					add(d.Client, dir)
-				case "pacman":
-					folders[p.Channel] = append(folders[p.Channel], dir)
 				}
 			}
 		}
 	}
-	downloads := false
-	for _, c := range s.list.Counts {
-		downloads = downloads || strings.HasPrefix(c.Format, "tar.") || c.Format == "zip"
+	for _, x := range s.list.Indexes {
+		if at, err := indexTarget(x); err == nil {
+			s.indexes = append(s.indexes, at)
+		}
 	}
-	for i, ch := range s.list.Channels {
+	s.targets = append(s.targets, s.indexes...)
+	if s.list.Indexes == nil {
+		s.targets = append(s.targets, r.instructed(ctx, &s.list)...)
+	}
+	s.formulae = formulaeOf(&s.list)
+	for _, p := range s.formulae {
+		s.targets = append(s.targets, "brew:"+path.Dir(path.Dir(p)))
+	}
+	s.targets = unique(append(s.targets, "site:"+sitePath))
+}
+
+// indexTarget is how a listed index is named among targets: "apt:dists/stable", or
+// by an address with a slash at its end where it lies outside the tree.
+func indexTarget(x site.ListIndex) (string, error) {
+	if !slices.Contains(clients, x.Client) || x.Client == "site" {
+		return "", errNoClient
+	}
+	if x.URL == "" {
+		if x.Path != "." && !validPath(x.Path) {
+			return "", fmt.Errorf("%.200q is no path in the tree", x.Path)
+		}
+		return x.Client + ":" + x.Path, nil
+	}
+	u, err := url.Parse(x.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf("%.200q is no address of the form https://host/folder/", bare(x.URL))
+	}
+	return x.Client + ":" + strings.TrimRight(u.String(), "/") + "/", nil
+}
+
+var errNoClient = errors.New("the client is not known")
+
+var formulaURL = regexp.MustCompile(`\S+/Formula/[^\s"']*\.rb`)
+
+// formulaeOf lists the paths of the formulae that the instructions name.
+func formulaeOf(l *site.List) []string {
+	var paths []string
+	for _, ch := range l.Channels {
 		for _, c := range ch.Clients {
-			for _, address := range c.Files {
-				p, ok := below(s.list.URL, address)
-				if !ok {
-					continue
-				}
-				ext := path.Ext(p)
-				if ext != ".sources" && ext != ".repo" && ext != ".conf" {
-					continue
-				}
-				b, err := r.get(ctx, nil, p, maxSmall)
-				if err != nil {
-					continue
-				}
-				switch ext {
-				case ".sources":
-					for _, m := range sourceSuites.FindAllStringSubmatch(string(b), -1) {
-						for _, suite := range strings.Fields(m[1]) {
-							if strings.HasSuffix(suite, "/") { // flat, beside the packages of a release
-								continue
-							}
-							add("apt", path.Join("dists", suite))
-						}
-					}
-				case ".repo":
-					for _, m := range repoBase.FindAllStringSubmatch(string(b), -1) {
-						if dir, ok := below(s.list.URL, strings.TrimRight(m[1], "/ ")); ok {
-							add("dnf", dir)
-						}
-					}
-				case ".conf":
-					section := confSection.FindStringSubmatch(string(b))
-					if section == nil || confServer.FindString(string(b)) == "" {
-						continue
-					}
-					for _, dir := range unique(folders[ch.Name]) {
-						add("pacman", path.Join(dir, section[1]))
-					}
-				}
+			if c.Client != "brew" {
+				continue
 			}
 			for _, step := range c.Install {
 				for _, m := range formulaURL.FindAllString(step.Command, -1) {
 					for _, name := range c.Packages {
-						if p, ok := below(s.list.URL, strings.ReplaceAll(m, "$PACKAGE", strings.ToLower(name))); ok && c.Client == "brew" {
-							s.formulae = append(s.formulae, p)
-							add("brew", path.Dir(path.Dir(p)))
+						if p, ok := below(l.URL, strings.ReplaceAll(m, "$PACKAGE", strings.ToLower(name))); ok {
+							paths = append(paths, p)
 						}
 					}
 				}
 			}
 		}
-		if downloads {
-			name := "downloads/SHA256SUMS"
-			if i > 0 {
-				name += "-" + ch.Name
-			}
-			add("downloads", name)
-		}
 	}
-	add("site", sitePath)
-	s.targets = unique(s.targets)
+	return paths
 }
 
 func unique(list []string) []string {
@@ -205,6 +177,15 @@ func (r *run) checkSite(ctx context.Context, t *target) {
 			if _, err := r.get(ctx, nil, p, maxSmall); err == nil { // one that is not there was noted with the keys
 				r.add(t, Error, p, "no-key", "it does not hold the key %.60q that install.json says it does", k.Fingerprint)
 			}
+		}
+	}
+	for _, x := range l.Indexes {
+		_, err := indexTarget(x)
+		switch {
+		case errors.Is(err, errNoClient):
+			r.add(t, Note, sitePath, "outside", "it lists an index for %.60q, which is not known here and was not looked at", x.Client)
+		case err != nil:
+			r.add(t, Error, sitePath, "path", "it lists an index for %.60q that can't be asked for: %v", x.Client, err)
 		}
 	}
 	var items []*item

@@ -61,14 +61,20 @@ const address = "https://example.org/hello"
 // publishVersion publishes a version of a project with every format and repository.
 func publishVersion(t testing.TB, dst publish.Destination, url, version string, at time.Time, key func() (*keys.Key, error)) {
 	t.Helper()
+	publishProject(t, dst, fmt.Sprintf(config, url), version, at, key)
+}
+
+// publishProject publishes a version of what a distropack.yml describes.
+func publishProject(t testing.TB, dst publish.Destination, config, version string, at time.Time, key func() (*keys.Key, error)) {
+	t.Helper()
 	env := pipeline.Env{
 		Formats: formatsall.Kinds(), Repos: repoall.Kinds(), Now: at, Tool: "test",
 		Lookup: func(string) (string, bool) { return "", false },
 		Open:   func(string) (publish.Destination, error) { return dst, nil },
 	}
 	job := pipeline.Job{
-		Files:  fstest.MapFS{"distropack.yml": {Data: fmt.Appendf(nil, config, url)}, "hello.sh": {Data: []byte("#!/bin/sh\necho " + version + "\n"), Mode: 0o755}},
-		Config: "distropack.yml", Out: t.TempDir(), Release: pipeline.Release{Version: version, Time: at}, Unsigned: key == nil,
+		Files:  fstest.MapFS{"distropack.yml": {Data: []byte(config)}, "hello.sh": {Data: []byte("#!/bin/sh\necho " + version + "\n"), Mode: 0o755}},
+		Config: "distropack.yml", Out: t.TempDir(), Release: pipeline.Release{Tag: "v" + version, Version: version, Time: at}, Unsigned: key == nil,
 	}
 	if key != nil {
 		k, err := key()

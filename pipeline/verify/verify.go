@@ -6,9 +6,9 @@
 //
 // # Finding repositories
 //
-// A place that can be listed (Dir, FS) is walked. Over HTTP install.json names
-// the repositories of a site of ours; without one some usual paths are tried.
-// Options.Clients names others.
+// A place that can be listed (Dir, FS) is walked. The install.json of a site of
+// ours lists all indexes: one that is not there is a finding. Without one some
+// usual paths are tried over HTTP. Options.Clients names others.
 //
 // # What is not taken for granted
 //
@@ -169,6 +169,10 @@ type target struct {
 
 // check looks at one repository's indexes; packages are only noted.
 func (r *run) check(ctx context.Context, t *target) {
+	if strings.Contains(t.Path, "://") {
+		r.checkElsewhere(ctx, t)
+		return
+	}
 	switch t.Client {
 	case "apt":
 		r.apt(ctx, t)

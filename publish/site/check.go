@@ -109,6 +109,7 @@ func (in *Input) check() error {
 		f.add("release time is not set")
 	}
 	in.checkGuides(&f)
+	in.checkIndexes(&f)
 	in.checkPackages(&f)
 	for _, k := range in.Keys {
 		what := fmt.Sprintf("key %q", k.Name)
@@ -164,6 +165,27 @@ func (in *Input) checkGuides(f *faults) {
 			}
 			f.text(what+": setup", g.Setup, true)
 			f.text(what+": install", g.InstallSh, true)
+		}
+	}
+}
+
+func (in *Input) checkIndexes(f *faults) {
+	for _, x := range in.Indexes {
+		what := fmt.Sprintf("index of %q", x.Client)
+		f.word("client", x.Client, clientWord)
+		if !slices.Contains(in.Channels, x.Channel) {
+			f.add("%s: channel %q is not among the channels", what, x.Channel)
+		}
+		if x.Arch != "" {
+			f.word(what+": CPU", x.Arch, systemWord)
+		}
+		switch {
+		case x.URL == "" && x.Path != ".":
+			f.path(what+": path", x.Path)
+		case x.URL != "" && x.Path != "":
+			f.add("%s has a path, %q, and an address, %q: one of them is where it lies", what, x.Path, x.URL)
+		case x.URL != "":
+			f.address(what+": url", x.URL)
 		}
 	}
 }

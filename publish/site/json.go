@@ -29,6 +29,7 @@ type List struct {
 	Counts         []ListCount   `json:"counts"`
 	DefaultChannel string        `json:"default_channel"`
 	Channels       []ListChannel `json:"channels"`
+	Indexes        []ListIndex   `json:"indexes"` // by client, then channel; absent in lists of older programs
 	Packages       []ListPackage `json:"packages"`
 	Keys           []ListKey     `json:"keys"`
 }
@@ -65,6 +66,17 @@ type ListClient struct {
 type ListStep struct {
 	Text    string `json:"text,omitempty"`
 	Command string `json:"command"`
+}
+
+// ListIndex is an index that clients of a channel are pointed at, whether packages
+// are listed there or not. Several channels may have one. Homebrew's formulae are
+// none: the commands name them.
+type ListIndex struct {
+	Client  string `json:"client"` // the repository's, as in ListDownload: zypper reads dnf's
+	Channel string `json:"channel"`
+	Arch    string `json:"arch,omitempty"` // the client's word for a CPU; absent: all
+	Path    string `json:"path,omitempty"` // below the list's URL, as in publish.ClientIndex
+	URL     string `json:"url,omitempty"`  // where it lies instead; there is no path then
 }
 
 // ListPackage is a package in one channel.
@@ -114,7 +126,7 @@ func renderJSON(in *Input) ([]byte, error) {
 		Script: in.URL + "/install.sh", Command: in.command("", ""),
 		Badge: in.URL + "/badge.svg", BadgeMarkdown: in.badgeMarkdown(),
 		DefaultChannel: in.Default,
-		Counts:         []ListCount{}, Channels: []ListChannel{}, Packages: []ListPackage{}, Keys: []ListKey{},
+		Counts:         []ListCount{}, Channels: []ListChannel{}, Indexes: []ListIndex{}, Packages: []ListPackage{}, Keys: []ListKey{},
 	}
 	for _, c := range in.counts() {
 		l.Counts = append(l.Counts, ListCount(c))
@@ -125,6 +137,9 @@ func renderJSON(in *Input) ([]byte, error) {
 			c.Clients = append(c.Clients, in.listClient(name, g))
 		}
 		l.Channels = append(l.Channels, c)
+	}
+	for _, x := range in.Indexes {
+		l.Indexes = append(l.Indexes, ListIndex{x.Client, x.Channel, x.Arch, x.Path, x.URL})
 	}
 	for _, p := range in.Packages {
 		l.Packages = append(l.Packages, in.listPackage(&p))

@@ -28,6 +28,13 @@ func sample() *Input {
 			{"opkg key", "usign", "9f8e7d6c5b4a3921", "keys/9f8e7d6c5b4a3921", "Ed25519"},
 		},
 	}
+	for _, c := range in.Channels {
+		in.Indexes = append(in.Indexes,
+			Index{"apt", c, publish.ClientIndex{Path: "apt/dists/" + c}},
+			Index{"apt", c, publish.ClientIndex{URL: "https://files.example.org/latest/"}},
+			Index{"dnf", c, publish.ClientIndex{Path: "."}},
+			Index{"apk", c, publish.ClientIndex{Arch: "x86_64", Path: "alpine/x86_64"}})
+	}
 	versions := func(name string, numbers ...string) []Version {
 		var vs []Version
 		for i, n := range numbers {

@@ -304,7 +304,7 @@ func TestScriptThatWasCutOffDoesNothing(t *testing.T) {
 func real(t *testing.T, url string) *Input {
 	in := sample()
 	in.URL = url
-	in.Channels, in.Packages = in.Channels[:1], []Package{in.Packages[0], in.Packages[3]}
+	in.Channels, in.Indexes, in.Packages = in.Channels[:1], in.Indexes[:4], []Package{in.Packages[0], in.Packages[3]}
 	in.Guides = map[string][]*publish.Guide{"stable": {{
 		Client: "apt", Title: "Anything", Families: []string{"debian"}, Probe: "sh",
 		Setup:     "\tfetch \"$URL/hello.repo\" \"$PWD/etc/fetched\"\n\tput 0640 \"$PWD/etc/it's here\" <<'EOF'\nchannel $CHANNEL\nEOF",

@@ -43,6 +43,8 @@ type Input struct {
 	// Guides are those of each channel; where several fit a system, the first
 	// whose Probe is there is taken.
 	Guides map[string][]*publish.Guide
+	// Indexes are what clients are pointed at, in the order in which they are listed.
+	Indexes []Index
 
 	Packages []Package // by name, then in the order of Channels
 	Keys     []Key
@@ -61,6 +63,13 @@ type listKey struct{ channel, client string }
 type nameList struct {
 	usual, deprecated []string
 	has               map[string]bool
+}
+
+// Index is what a client of a channel is pointed at.
+type Index struct {
+	Client  string // the repository's name
+	Channel string
+	publish.ClientIndex
 }
 
 // Package is a package in one channel.

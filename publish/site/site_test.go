@@ -32,6 +32,7 @@ func TestSiteIsWhatTheGoldenFileSays(t *testing.T) {
 	in := sample()
 	in.Channels = in.Channels[:1]
 	in.Guides = map[string][]*publish.Guide{"stable": {in.Guides["stable"][0], in.Guides["stable"][6]}}
+	in.Indexes = in.Indexes[:4]
 	in.Packages = in.Packages[:1]
 	in.Packages[0].Versions = in.Packages[0].Versions[:2]
 	for i := range in.Packages[0].Versions {
@@ -134,6 +135,14 @@ func TestWrongInputIsRefusedByName(t *testing.T) {
 		{"key path", `key "Hello release key": path "a b|sh" has characters that a shell would read`, func(in *Input) { in.Keys[0].Path = "a b|sh" }},
 		{"client", "client", func(in *Input) { in.Guides["stable"][0].Client = "apt; id" }},
 		{"family", "family", func(in *Input) { in.Guides["stable"][0].Families = []string{"debian\nEND_OF_LIST"} }},
+		{"index", `index of "apt": path "../x" is not a relative, clean path`, func(in *Input) { in.Indexes[0].Path = "../x" }},
+		{"index nowhere", `index of "apt": path "" is not a relative, clean path`, func(in *Input) { in.Indexes[0].Path = "" }},
+		{"index at two places", `index of "apt" has a path, "x", and an address, "https://files.example.org/latest/"`, func(in *Input) { in.Indexes[1].Path = "x" }},
+		{"index elsewhere", `index of "apt": url "ftp://x/" is not an http or https address`, func(in *Input) { in.Indexes[1].URL = "ftp://x/" }},
+		{"index with password", `index of "apt": url has a name or password in it`, func(in *Input) { in.Indexes[1].URL = "https://u:secret@x/" }},
+		{"index of no channel", `index of "dnf": channel "nightly" is not among the channels`, func(in *Input) { in.Indexes[2].Channel = "nightly" }},
+		{"index of no client", `client "apt; id"`, func(in *Input) { in.Indexes[0].Client = "apt; id" }},
+		{"index for no CPU", `index of "apk": CPU "x\n"`, func(in *Input) { in.Indexes[3].Arch = "x\n" }},
 		{"time", "release time is not set", func(in *Input) { in.At = time.Time{} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -195,8 +204,8 @@ func TestListSaysWhatThePageSays(t *testing.T) {
 	if l.Version != 1 || l.Name != "hello" || l.Command != "curl -fsSL "+sampleURL+"/install.sh | sh" || l.DefaultChannel != "stable" {
 		t.Errorf("head is %d %q %q %q", l.Version, l.Name, l.Command, l.DefaultChannel)
 	}
-	if len(l.Channels) != 2 || len(l.Channels[0].Clients) != 7 || len(l.Packages) != 4 || len(l.Keys) != 3 {
-		t.Fatalf("%d channels, %d packages, %d keys", len(l.Channels), len(l.Packages), len(l.Keys))
+	if len(l.Channels) != 2 || len(l.Channels[0].Clients) != 7 || len(l.Packages) != 4 || len(l.Keys) != 3 || len(l.Indexes) != 8 {
+		t.Fatalf("%d channels, %d packages, %d keys, %d indexes", len(l.Channels), len(l.Packages), len(l.Keys), len(l.Indexes))
 	}
 	if got, want := l.Channels[0].Clients[0].Packages, []string{"hello", "hello-server", "hello-compat"}; !slices.Equal(got, want) {
 		t.Errorf("apt has %v, want %v", got, want)

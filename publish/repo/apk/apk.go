@@ -59,7 +59,7 @@ type Repo struct {
 	sign formats.Signer
 }
 
-var _ publish.Repo = (*Repo)(nil)
+var _ publish.Indexed = (*Repo)(nil)
 
 var (
 	channelForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]*$`)
@@ -122,6 +122,20 @@ func (r *Repo) Partitions() []string {
 			for _, w := range c.Words {
 				all = append(all, ch+"/"+w)
 			}
+		}
+	}
+	return all
+}
+
+// Indexes are the channel's folders, one per word of each CPU.
+func (r *Repo) Indexes(channel string) []publish.ClientIndex {
+	if !slices.Contains(r.env.Channels, channel) {
+		return nil
+	}
+	var all []publish.ClientIndex
+	for _, c := range r.cpus {
+		for _, w := range c.Words {
+			all = append(all, publish.ClientIndex{Arch: w, Path: "apk/" + channel + "/" + w})
 		}
 	}
 	return all

@@ -68,7 +68,7 @@ type Repo struct {
 	keyID      string
 }
 
-var _ publish.Repo = (*Repo)(nil)
+var _ publish.Indexed = (*Repo)(nil)
 
 // Kind is apt in the list of repositories.
 func Kind() publish.RepoKind {
@@ -211,6 +211,23 @@ func (r *Repo) Partitions() []string {
 			for _, a := range r.arches {
 				all = append(all, suite+"/"+r.components[c]+"/"+a)
 			}
+		}
+	}
+	return all
+}
+
+// Indexes implements publish.Indexed: a channel's suites, which are for all CPUs, and
+// the flat ones that its source names.
+func (r *Repo) Indexes(channel string) []publish.ClientIndex {
+	var all []publish.ClientIndex
+	if len(r.arches) > 0 {
+		for _, suite := range r.lists[channel] {
+			all = append(all, publish.ClientIndex{Path: path.Join(r.dir, "dists", suite)})
+		}
+	}
+	if r.env.Flat && r.suites[channel] != "" {
+		for _, server := range r.env.Servers {
+			all = append(all, publish.ClientIndex{URL: slashed(server)})
 		}
 	}
 	return all

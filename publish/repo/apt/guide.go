@@ -56,7 +56,7 @@ func (r *Repo) Guide(ctx context.Context, in *publish.GuideInput) (*publish.Guid
 	list := fmt.Sprintf("deb %s%s %s %s\n", option, uri, suite, component)
 	if r.env.Flat {
 		for _, server := range r.env.Servers {
-			server = strings.TrimSuffix(server, "/") + "/"
+			server = slashed(server)
 			if !address.MatchString(server) {
 				return nil, fmt.Errorf("apt: server %q: use http or https, and percent-encode what is not a letter, a digit or one of . _ ~ : / @ + , = -", server)
 			}
@@ -103,3 +103,6 @@ fi`,
 	}
 	return g, nil
 }
+
+// slashed ends an address in a slash.
+func slashed(server string) string { return strings.TrimSuffix(server, "/") + "/" }

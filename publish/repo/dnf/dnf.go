@@ -68,7 +68,7 @@ type Repo struct {
 	key    *formats.PublicKey // nil: unsigned
 }
 
-var _ publish.Repo = (*Repo)(nil)
+var _ publish.Indexed = (*Repo)(nil)
 
 // New reads the options and opens the signing key's public half.
 func New(s formats.Section, env publish.RepoEnv) (*Repo, error) {
@@ -195,6 +195,19 @@ func (r *Repo) Partitions() []string {
 	var all []string
 	for _, c := range r.env.Channels {
 		all = append(all, r.partitions(c, nil)...)
+	}
+	return all
+}
+
+// Indexes are the channel's repositories: one for all CPUs, or one per $basearch.
+func (r *Repo) Indexes(channel string) []publish.ClientIndex {
+	if !slices.Contains(r.env.Channels, channel) {
+		return nil
+	}
+	var all []publish.ClientIndex
+	for _, p := range r.partitions(channel, nil) {
+		_, arch, _ := strings.Cut(p, "/")
+		all = append(all, publish.ClientIndex{Arch: arch, Path: path.Clean(r.dir(p))})
 	}
 	return all
 }

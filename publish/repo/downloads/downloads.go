@@ -28,7 +28,10 @@ type Repo struct {
 	keyID string
 }
 
-var _ publish.Elsewhere = (*Repo)(nil)
+var (
+	_ publish.Elsewhere = (*Repo)(nil)
+	_ publish.Indexed   = (*Repo)(nil)
+)
 
 // Kind is downloads in the list of repositories.
 func Kind() publish.RepoKind {
@@ -56,6 +59,22 @@ func (r *Repo) Settings() string { return "1 " + r.keyID }
 
 // Partitions implements publish.Repo: the channels.
 func (r *Repo) Partitions() []string { return slices.Clone(r.env.Channels) }
+
+// Indexes implements publish.Indexed: the channel's SHA256SUMS.
+func (r *Repo) Indexes(channel string) []publish.ClientIndex {
+	if !slices.Contains(r.env.Channels, channel) {
+		return nil
+	}
+	return []publish.ClientIndex{{Path: r.list(channel)}}
+}
+
+// list is where a channel's SHA256SUMS lies.
+func (r *Repo) list(channel string) string {
+	if channel != r.env.Channels[0] {
+		return "downloads/" + sums + "-" + channel
+	}
+	return "downloads/" + sums
+}
 
 var word = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._+~-]*$`)
 
@@ -123,10 +142,7 @@ func (r *Repo) Streams(string) []publish.Stream {
 // Finish implements publish.Repo.
 func (r *Repo) Finish(ctx context.Context, in *publish.RootInput) (*publish.RootOutput, error) {
 	x := in.Partitions[0].Find(sums, publish.Plain)
-	name := "downloads/" + sums
-	if in.Root != r.env.Channels[0] {
-		name += "-" + in.Root
-	}
+	name := r.list(in.Root)
 	out := &publish.RootOutput{Files: []publish.RootFile{{Path: name, Class: publish.Pointer, Blob: x.Blob, Partition: in.Root, Stream: sums}}}
 	if r.env.Key == "" {
 		return out, nil

@@ -60,7 +60,7 @@ type Repo struct {
 	armor *signature
 }
 
-var _ publish.Repo = (*Repo)(nil)
+var _ publish.Indexed = (*Repo)(nil)
 
 type signature struct {
 	key  *formats.PublicKey
@@ -150,6 +150,20 @@ func (r *Repo) Partitions() []string {
 			for _, w := range c.Words {
 				all = append(all, ch+"/"+w)
 			}
+		}
+	}
+	return all
+}
+
+// Indexes are the channel's feeds, one per word of each CPU.
+func (r *Repo) Indexes(channel string) []publish.ClientIndex {
+	if !slices.Contains(r.env.Channels, channel) {
+		return nil
+	}
+	var all []publish.ClientIndex
+	for _, c := range r.cpus {
+		for _, w := range c.Words {
+			all = append(all, publish.ClientIndex{Arch: w, Path: "opkg/" + channel + "/" + w})
 		}
 	}
 	return all

@@ -72,7 +72,7 @@ type Repo struct {
 	checkDB   bool // clients are told to ask for the database's signature
 }
 
-var _ publish.Repo = (*Repo)(nil)
+var _ publish.Indexed = (*Repo)(nil)
 
 // New reads the options and opens the signing key's public half.
 func New(s formats.Section, env publish.RepoEnv) (*Repo, error) {
@@ -187,6 +187,19 @@ func (r *Repo) Partitions() []string {
 		for _, a := range r.arches() {
 			all = append(all, c+"/"+a)
 		}
+	}
+	return all
+}
+
+// Indexes are the channel's databases, one per CPU.
+func (r *Repo) Indexes(channel string) []publish.ClientIndex {
+	if !slices.Contains(r.env.Channels, channel) {
+		return nil
+	}
+	var all []publish.ClientIndex
+	for _, a := range r.arches() {
+		dir, name := r.database(channel + "/" + a)
+		all = append(all, publish.ClientIndex{Arch: a, Path: dir + name})
 	}
 	return all
 }
