@@ -3,7 +3,10 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -58,7 +61,7 @@ func (s *Site) Options(clock func() time.Time) (publish.Options, error) {
 		Grace: int64(cmp.Or(time.Duration(keep.Grace), defaultGrace).Seconds()),
 		Site:  s.render,
 	}
-	o.SiteSettings = fmt.Sprintf("1 %q %q %q %q %q %q %v", s.Plan.URL, s.name(), s.title(), s.Project.Description, s.Project.Homepage, s.Project.License, s.Plan.Channels)
+	o.SiteSettings = fmt.Sprintf("%s %q %q %q %q %q %q %v", site.Revision, s.Plan.URL, s.name(), s.title(), s.Project.Description, s.Project.Homepage, s.Project.License, s.Plan.Channels)
 	for _, d := range s.Plan.Large {
 		o.SiteSettings += fmt.Sprintf(" %q", d.From)
 	}
@@ -205,8 +208,81 @@ func (s *Site) trace(v *publish.View) publish.File {
 	return publish.File{Path: "project/trace/" + s.name(), Class: publish.Pointer, Blob: formats.Bytes([]byte(text))}
 }
 
-// packages collects what the page lists.
+// packages collects what the page lists. What this change did not touch is taken
+// from the list that the tree has, so that a publish reads the records of its own
+// packages only.
 func (s *Site) packages(ctx context.Context, v *publish.View, in *site.Input) error {
+	if v.Count() > most {
+		return s.collect(ctx, v, in, false, v.Touched())
+	}
+	old, err := s.listed(ctx, v)
+	if err != nil {
+		return err
+	}
+	if old == nil {
+		return s.collect(ctx, v, in, true, nil)
+	}
+	touched := make(map[string]bool)
+	for _, name := range v.Touched() {
+		touched[name] = true
+	}
+	for _, p := range old {
+		if !touched[p.Name] {
+			p.Same = true
+			in.Packages = append(in.Packages, p)
+		}
+	}
+	if err := s.collect(ctx, v, in, false, v.Touched()); err != nil {
+		return err
+	}
+	if v.SameSite() && maps.Equal(clientsOf(old), clientsOf(in.Packages)) { // a page says which clients its channel has
+		in.Known = v.SiteFile
+	}
+	return nil
+}
+
+// listed returns the packages that the tree's own list has; nil where they have to
+// be collected anew.
+func (s *Site) listed(ctx context.Context, v *publish.View) ([]site.Package, error) {
+	if v.Moved() || v.CountBefore() > most {
+		return nil, nil
+	}
+	b, err := v.ReadSite(ctx, "install.json")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	list, packages, err := site.ParseList(b)
+	if err != nil || list.URL != s.Plan.URL {
+		return nil, nil // another program's: it is made anew
+	}
+	var channels []string
+	for _, c := range list.Channels {
+		channels = append(channels, c.Name)
+	}
+	if !slices.Equal(channels, s.Plan.Channels) {
+		return nil, nil
+	}
+	return packages, nil
+}
+
+// clientsOf lists the clients that have packages in a channel.
+func clientsOf(packages []site.Package) map[[2]string]bool {
+	all := make(map[[2]string]bool)
+	for _, p := range packages {
+		for _, version := range p.Versions {
+			for _, d := range version.Downloads {
+				all[[2]string{p.Channel, d.Client}] = true
+			}
+		}
+	}
+	return all
+}
+
+// collect adds all packages, or those of names, as the records have them.
+func (s *Site) collect(ctx context.Context, v *publish.View, in *site.Input, all bool, names []string) error {
 	type key struct{ channel, name string }
 	byName := make(map[key]*site.Package)
 	channels := make(map[string]string) // repository and partition → channel
@@ -255,17 +331,15 @@ func (s *Site) packages(ctx context.Context, v *publish.View, in *site.Input) er
 		p.Versions[i].Downloads = append(p.Versions[i].Downloads, d)
 		return nil
 	}
-	if v.Count() <= most {
+	if all {
 		if err := v.Each(ctx, "", add); err != nil {
 			return err
 		}
-	} else {
-		names := v.Touched()
-		slices.Sort(names)
-		for _, name := range slices.Compact(names) {
-			if err := v.Each(ctx, name, add); err != nil {
-				return err
-			}
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		if err := v.Each(ctx, name, add); err != nil {
+			return err
 		}
 	}
 	for _, p := range byName {

@@ -1,8 +1,11 @@
 package pipeline_test
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/distropack/distropack/formats"
@@ -11,6 +14,7 @@ import (
 	"github.com/distropack/distropack/pipeline/keys"
 	"github.com/distropack/distropack/pipeline/plan"
 	"github.com/distropack/distropack/publish"
+	"github.com/distropack/distropack/publish/publishtest"
 	"github.com/distropack/distropack/publish/repo/pacman"
 )
 
@@ -79,5 +83,39 @@ func TestIndexesWithoutPackagesAreASettingOfTheSite(t *testing.T) {
 	}
 	if settings("amd64") == settings("amd64", "arm64") {
 		t.Error("a platform more leaves the settings as they are")
+	}
+}
+
+// The page is the same whether it goes on from the tree's own list or is made of
+// all records.
+func TestThePageGoesOnFromTheListOfTheTree(t *testing.T) {
+	going, anew := new(publishtest.Mem), new(publishtest.Mem)
+	for i, r := range []struct {
+		version string
+		only    []string
+	}{{"1.0.0", nil}, {"1.1.0-rc.1", []string{"hello"}}, {"1.1.0", []string{"other"}}, {"1.1.0", []string{"hello"}}, {"1.2.0", nil}} {
+		for _, m := range []*publishtest.Mem{going, anew} {
+			env, job := small(t, r.version, now.Add(time.Duration(i)*time.Hour), m)
+			files := job.Files.(fstest.MapFS)
+			files["distropack.yml"] = &fstest.MapFile{Data: []byte(strings.Replace(smallConfig, "packages:\n", "packages:\n  - name: other\n    description: Another one\n    contents: [{src: hello.sh, dst: /usr/bin/other}]\n", 1))}
+			job.Only.Packages = r.only
+			if m == anew && i > 0 {
+				m.Set("install.json", []byte("not what the state says"))
+			}
+			if _, err := pipeline.Run(t.Context(), env, job); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if a, b := going.Files(), anew.Files(); !maps.EqualFunc(a, b, slices.Equal) {
+			for name := range a {
+				if !slices.Equal(a[name], b[name]) {
+					t.Errorf("after %s: %s differs", r.version, name)
+				}
+			}
+			t.Fatalf("%d and %d files", len(a), len(b))
+		}
+	}
+	if list := string(going.Read("install.json")); !strings.Contains(list, `"version": "1.2.0"`) || !strings.Contains(list, "packages/other/") {
+		t.Errorf("the list is %s", list)
 	}
 }

@@ -2,9 +2,13 @@ package publish
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/distropack/distropack/formats"
 )
@@ -27,6 +31,19 @@ func (v *View) Count() int {
 				} else {
 					n += pg.state.Records
 				}
+			}
+		}
+	}
+	return n
+}
+
+// CountBefore is Count of the base.
+func (v *View) CountBefore() int {
+	n := 0
+	for _, r := range v.t.base.Repositories {
+		for _, p := range r.Partitions {
+			for _, pg := range p.Pages {
+				n += pg.Records
 			}
 		}
 	}
@@ -70,6 +87,42 @@ func (v *View) RootFiles(repo string) []string {
 	}
 	slices.Sort(paths)
 	return paths
+}
+
+// SiteFile returns a file of the site as the base has it, for Options.Site to give
+// back where it would come out the same. It can't be opened.
+func (v *View) SiteFile(path string) (f File, ok bool) {
+	i, ok := slices.BinarySearchFunc(v.t.base.Site, path, func(f *fileState, path string) int { return strings.Compare(f.Path, path) })
+	if !ok {
+		return File{}, false
+	}
+	old := v.t.base.Site[i]
+	return File{Path: path, Class: old.Class, Blob: missing(old.Ref)}, true
+}
+
+// ReadSite reads a file of the site as the base has it. The error is
+// fs.ErrNotExist where there is none, or where it is not what the state says.
+func (v *View) ReadSite(ctx context.Context, path string) ([]byte, error) {
+	f, ok := v.SiteFile(path)
+	if !ok {
+		return nil, fs.ErrNotExist
+	}
+	b, err := readRef(ctx, v.t.dst, v.t.version, path, f.Blob.Ref())
+	if errors.Is(err, errChanged) || errors.Is(err, errTooLarge) {
+		return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return b, err
+}
+
+// Moved reports whether settings of a repository changed, so that partitions may
+// stand for other channels than in the base.
+func (v *View) Moved() bool {
+	return slices.ContainsFunc(v.t.repos, func(r *repoTxn) bool { return r.redo })
+}
+
+// SameSite reports whether Options.SiteSettings are those of the base.
+func (v *View) SameSite() bool {
+	return v.t.base.SiteSettings == sha256.Sum256([]byte(v.t.o.SiteSettings))
 }
 
 // Touched lists the names of the packages this change added or removed.

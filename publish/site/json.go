@@ -3,6 +3,9 @@ package site
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/distropack/distropack/formats"
@@ -117,6 +120,35 @@ type ListKey struct {
 	Algorithm   string `json:"algorithm,omitempty"`
 	Fingerprint string `json:"fingerprint"`
 	URL         string `json:"url"`
+}
+
+// ParseList reads an install.json. The packages are those that it was made of.
+func ParseList(b []byte) (l *List, packages []Package, err error) {
+	l = new(List)
+	if err := json.Unmarshal(b, l); err != nil {
+		return nil, nil, fmt.Errorf("install.json: %w", err)
+	}
+	if l.Version != 1 {
+		return nil, nil, fmt.Errorf("install.json: version %d is unknown", l.Version)
+	}
+	for _, lp := range l.Packages {
+		p := Package{Name: lp.Name, Channel: lp.Channel, Description: lp.Description, Latest: lp.Latest, Deprecated: lp.Deprecated, Notice: lp.Notice}
+		for _, lv := range lp.Versions {
+			v := Version{Version: lv.Version, Time: lv.Time, Notice: lv.Notice}
+			for _, ld := range lv.Downloads {
+				d := Download{Label: ld.Label, Client: ld.Client, Format: ld.Format, Arch: ld.Arch, Size: ld.Size, SHA256: ld.SHA256}
+				if rest, ok := strings.CutPrefix(ld.URL, l.URL+"/"); !ok {
+					d.URL = ld.URL
+				} else if d.Path, err = url.PathUnescape(rest); err != nil {
+					return nil, nil, fmt.Errorf("install.json: %w", err)
+				}
+				v.Downloads = append(v.Downloads, d)
+			}
+			p.Versions = append(p.Versions, v)
+		}
+		packages = append(packages, p)
+	}
+	return l, packages, nil
 }
 
 func renderJSON(in *Input) ([]byte, error) {

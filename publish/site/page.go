@@ -141,15 +141,32 @@ func renderPages(in *Input) ([]publish.File, error) {
 	}
 	files := []publish.File{file("index.html", b)}
 	for _, name := range names {
+		path := "packages/" + name + "/index.html"
+		if in.Known != nil && !slices.ContainsFunc(byName[name], func(p *Package) bool { return !p.Same }) {
+			if f, ok := in.Known(path); ok {
+				files = append(files, f)
+				continue
+			}
+		}
 		page := newPage(in, "../../", []string{name}, byName, true)
 		b, err := execute(tmpl, page)
 		if err != nil {
 			return nil, fmt.Errorf("page of package %q: %w", name, err)
 		}
-		files = append(files, file("packages/"+name+"/index.html", b))
+		files = append(files, file(path, b))
 	}
 	return files, nil
 }
+
+// Revision changes whenever pages of the same Input would come out otherwise than
+// by another version of this program.
+var Revision = func() string {
+	h := sha256.New()
+	for _, text := range []string{"1", pageText, pageStyle, pageScript, scriptTables, scriptMain} {
+		fmt.Fprintf(h, "%d %s", len(text), text)
+	}
+	return fmt.Sprintf("%x", h.Sum(nil)[:8])
+}()
 
 // released is when the latest version came; tree's date where that is not known.
 func (p *PagePackage) released(tree Date) Date {

@@ -49,6 +49,11 @@ type Input struct {
 	Packages []Package // by name, then in the order of Channels
 	Keys     []Key
 
+	// Known returns a file that an earlier Render made of the same Input but for
+	// packages, Serial and At; nil knows none. Where a package is the same as then,
+	// its page is taken from there.
+	Known func(path string) (publish.File, bool)
+
 	// Template replaces the text of the pages: html/template, executed with a
 	// *Page for the index and once per package. It answers for its own
 	// Content-Security-Policy; Page.Policy allows Page.Style and Page.Script only.
@@ -79,6 +84,7 @@ type Package struct {
 	Channel     string
 	Latest      string    // Versions[0].Version where empty
 	Versions    []Version // newest first
+	Same        bool      // since Known's files were made
 	Deprecated  string    // why, and what to use instead; install.sh leaves the package out unless it is asked for or the only one
 	Notice      string
 }
