@@ -227,6 +227,17 @@ func (a *asset) signature() string { return hash("signature", fmt.Sprint(a.ID))[
 // servePage serves what people and package managers fetch without the API:
 // /owner/name/releases/download/tag/asset.
 func (s *Server) servePage(w http.ResponseWriter, r *http.Request) {
+	switch path := r.URL.Path; {
+	case path == "/login/oauth/authorize":
+		s.authorizePage(w, r)
+		return
+	case path == "/login/oauth/access_token" && r.Method == http.MethodPost:
+		s.exchange(w, r)
+		return
+	case strings.HasSuffix(path, "/settings/apps/new") && r.Method == http.MethodPost, path == "/settings/apps/new" && r.Method == http.MethodPost:
+		s.manifestPage(w, r)
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, repo := range s.repos {

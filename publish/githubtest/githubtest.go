@@ -1,5 +1,6 @@
-// Package githubtest is a double of GitHub's REST API for tests: repositories,
-// tags, commits, releases and their assets, kept in memory.
+// Package githubtest is a double of GitHub for tests: its REST API for releases and
+// for GitHub Apps, the webhooks it sends, and the pages where Apps are made and
+// people sign in, kept in memory.
 //
 // Each request that it gets and each answer that it gives is checked against
 // GitHub's own OpenAPI description (testdata/github.json.gz); what does not fit
@@ -7,10 +8,13 @@
 // where the description is silent: drafts have no tag, several drafts may wait for
 // one tag, names of assets are rewritten, an upload that ends early leaves an
 // asset in the state "starter", a published release may be immutable, downloads
-// lead to another host that must not get the token.
+// lead to another host that must not get the token; Apps prove with their key who
+// they are and get tokens that end, for some repositories and permissions; limits of
+// requests are enforced; renamed repositories are redirected to.
 package githubtest
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -38,6 +42,7 @@ type Options struct {
 	PageSize  int              // the most a page holds; 0: 100, as GitHub
 	NoDigests bool             // assets have no digest, as on older servers
 	Forget    bool             // assets' bytes are hashed and dropped
+	Limits    Limits           // of each App and installation; tokens of Tokens have none
 }
 
 // Server is a GitHub in memory. Its methods may be called concurrently.
@@ -55,6 +60,17 @@ type Server struct {
 
 	mu       sync.Mutex
 	repos    []*Repository
+	names    map[string]*Repository // that had "owner/name"
+	accounts []*account
+	apps     []*App
+	minted   map[string]*token
+	tokens   int
+	people   []*Person
+	browser  string // login of who sits there
+	sessions map[string]*userToken
+	codes    map[string]*consent
+	made     map[string]*made
+	sending  int
 	fault    func(*http.Request) Fault
 	requests []string
 	lastID   int64
@@ -78,12 +94,13 @@ func New(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{t: t, o: o, desc: d, moved: make(chan struct{})}
+	s := &Server{t: t, o: o, desc: d, moved: make(chan struct{}), names: make(map[string]*Repository), minted: make(map[string]*token), sessions: make(map[string]*userToken), codes: make(map[string]*consent), made: make(map[string]*made)}
 	s.files = httptest.NewServer(http.HandlerFunc(s.serveFile))
 	s.front = httptest.NewServer(http.HandlerFunc(s.serve))
 	s.web = s.front.URL
 	s.URL, s.UploadURL, s.FilesURL = s.web+apiPath, s.web+uploadPath, s.files.URL
 	t.Cleanup(func() {
+		s.Settle(context.Background()) // each webhook has an end
 		s.front.Close()
 		s.files.Close()
 	})
@@ -161,17 +178,25 @@ type call struct {
 	route  *route
 	params map[string]string
 	body   []byte // of requests that are no uploads
-	grant  Grant
-	known  bool // a token was given
-	repo   *Repository
-	fault  Fault
+	known  bool   // some token was given:
+	grant  Grant  // what one of Options.Tokens may do
+	token  *token // an installation's
+	app    *App   // an App's own proof
+	person *Person
+
+	personApp *App // that person has the token from
+	spent     bool
+	repo      *Repository
+	fault     Fault
 }
 
 // answer is what a handler says.
 type answer struct {
 	status int
 	header http.Header
-	body   any // nil: none
+	body   any    // nil: none
+	raw    []byte // instead of body
+	limits http.Header
 }
 
 func ok(body any) answer { return answer{status: http.StatusOK, body: body} }

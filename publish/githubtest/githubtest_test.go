@@ -105,7 +105,7 @@ func TestViolationsFailTheTest(t *testing.T) {
 		"a parameter":           {"GET", "/releases?perpage=3", "", "perpage"},
 		"an upload's name":      {"POST", "/releases/1/assets?label=x", "x", "name"},
 		"an unknown operation":  {"PUT", "/releases/1", "{}", "no such operation"},
-		"an operation to come":  {"GET", "/issues", "", "does not do issues/list-for-repo yet"},
+		"an operation to come":  {"GET", "/zipball/main", "", "does not do repos/download-zipball-archive yet"},
 		"the wrong host":        {"POST", "/releases/1/assets", "x", "no such operation"},
 	}
 	for name, tt := range tests {

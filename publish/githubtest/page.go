@@ -43,6 +43,15 @@ func page[T any](c *call, all []T, show func(T) any) answer {
 	return a
 }
 
+// pageOf is page for lists that stand within an object beside their length.
+func pageOf[T any](c *call, name string, all []T, show func(T) any) answer {
+	a := page(c, all, show)
+	a.body = map[string]any{"total_count": len(all), name: a.body}
+	return a
+}
+
+func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
 func number(s string, otherwise int) int {
 	if n, err := strconv.Atoi(s); err == nil {
 		return n

@@ -223,6 +223,9 @@ func createRelease(c *call) answer {
 	}
 	x.ID = c.s.nextID()
 	c.repo.releases = append(c.repo.releases, x)
+	if !x.Draft {
+		c.made(x)
+	}
 	a := ok(c.repo.json(x))
 	a.status, a.header = http.StatusCreated, http.Header{"Location": {c.repo.api("/releases/%d", x.ID)}}
 	return a
@@ -246,7 +249,11 @@ func updateRelease(c *call) answer {
 	if in.Draft != nil && !*in.Draft {
 		next.Asked++
 	}
+	published := x.Draft && !next.Draft
 	*x = next
+	if published {
+		c.made(x)
+	}
 	return ok(c.repo.json(x))
 }
 

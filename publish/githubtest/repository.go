@@ -4,10 +4,8 @@ import (
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"strings"
-
-	"github.com/getkin/kin-openapi/openapi3"
+	"time"
 )
 
 // Repository is a repository of a Server. Its methods may be called while
@@ -19,7 +17,13 @@ type Repository struct {
 	id        int64
 	private   bool
 	immutable bool
-	commits   []string
+	removed   bool
+	issuesOff bool
+	commits   map[string]*commit
+	numbers   int // of issues and pull requests
+	issues    []*issue
+	pulls     []*pull
+	checks    []*check
 	refs      map[string]object // "tags/v1"
 	tags      map[string]object // annotated tags by their own hash
 	locked    map[string]bool   // tags that an immutable release took
@@ -37,7 +41,7 @@ type object struct {
 func (s *Server) Repo(owner, name string) *Repository {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	r := &Repository{Owner: owner, Name: name, s: s, id: s.nextID(), refs: make(map[string]object), tags: make(map[string]object), locked: make(map[string]bool)}
+	r := &Repository{Owner: owner, Name: name, s: s, id: s.nextID(), commits: make(map[string]*commit), refs: make(map[string]object), tags: make(map[string]object), locked: make(map[string]bool)}
 	r.refs["heads/main"] = object{kind: "commit", sha: r.commit("first")}
 	s.repos = append(s.repos, r)
 	return r
@@ -68,7 +72,9 @@ func (r *Repository) Commit(text string) string {
 
 func (r *Repository) commit(text string) string {
 	sha := hash("commit", r.Owner, r.Name, text)
-	r.commits = append(r.commits, sha)
+	if r.commits[sha] == nil {
+		r.commits[sha] = &commit{at: firstCommit}
+	}
 	return sha
 }
 
@@ -92,11 +98,7 @@ func (r *Repository) Annotated(name, commit string) {
 func (r *Repository) TagCommit(name string) string {
 	r.s.mu.Lock()
 	defer r.s.mu.Unlock()
-	o := r.refs["tags/"+name]
-	for o.kind == "tag" {
-		o = r.tags[o.sha]
-	}
-	return o.sha
+	return r.peel(r.refs["tags/"+name])
 }
 
 func hash(words ...string) string {
@@ -106,11 +108,24 @@ func hash(words ...string) string {
 
 func (s *Server) find(owner, name string) *Repository {
 	for _, r := range s.repos {
-		if strings.EqualFold(r.Owner, owner) && strings.EqualFold(r.Name, name) {
+		if !r.removed && strings.EqualFold(r.Owner, owner) && strings.EqualFold(r.Name, name) {
 			return r
 		}
 	}
 	return nil
+}
+
+// ID is the repository's id, which it keeps when it is renamed.
+func (r *Repository) ID() int64 { return r.id }
+
+// about is what answers and webhooks say of the repository.
+func (r *Repository) about() map[string]any {
+	return map[string]any{
+		"id": r.id, "node_id": node("R", r.id), "name": r.Name, "full_name": r.Owner + "/" + r.Name, "private": r.private,
+		"owner": r.s.user(r.Owner), "default_branch": "main", "html_url": r.page(""), "url": r.api(""), "visibility": map[bool]string{true: "private", false: "public"}[r.private],
+		"clone_url": r.page(".git"), "has_issues": !r.issuesOff, "archived": false, "fork": false,
+		"created_at": firstCommit.Format(time.RFC3339), "updated_at": firstCommit.Format(time.RFC3339), "pushed_at": firstCommit.Format(time.RFC3339),
+	}
 }
 
 // api is the URL of something of the repository.
@@ -127,11 +142,9 @@ func node(kind string, id any) string { return fmt.Sprintf("%s_%v", kind, id) }
 
 func getRepository(c *call) answer {
 	r := c.repo
-	return ok(c.s.fill("full-repository", map[string]any{
-		"id": r.id, "node_id": node("R", r.id), "name": r.Name, "full_name": r.Owner + "/" + r.Name, "private": r.private,
-		"owner": c.s.user(r.Owner), "default_branch": "main", "html_url": r.page(""), "url": r.api(""), "visibility": map[bool]string{true: "private", false: "public"}[r.private],
-		"permissions": map[string]any{"admin": false, "maintain": false, "pull": true, "push": c.writes(), "triage": false},
-	}))
+	v := r.about()
+	v["permissions"] = map[string]any{"admin": false, "maintain": false, "pull": true, "push": c.writes(), "triage": false}
+	return ok(c.s.fill("full-repository", v))
 }
 
 func getImmutable(c *call) answer {
@@ -143,11 +156,10 @@ func getImmutable(c *call) answer {
 
 func getRef(c *call) answer {
 	name := c.params["ref"]
-	o, found := c.repo.refs[name]
-	if !found {
+	if _, found := c.repo.refs[name]; !found {
 		return notFound()
 	}
-	return ok(map[string]any{"ref": "refs/" + name, "node_id": node("REF", name), "url": c.repo.api("/git/refs/%s", name), "object": c.repo.object(o)})
+	return ok(c.repo.ref(name))
 }
 
 func (r *Repository) object(o object) map[string]any {
@@ -166,59 +178,4 @@ func getTag(c *call) answer {
 	})
 }
 
-func getCommit(c *call) answer {
-	sha := c.params["commit_sha"]
-	if !c.repo.has(sha) {
-		return notFound()
-	}
-	return ok(c.s.fill("git-commit", map[string]any{"sha": sha, "url": c.repo.api("/git/commits/%s", sha), "html_url": c.repo.page("/commit/%s", sha)}))
-}
-
-func (r *Repository) has(commit string) bool {
-	for _, c := range r.commits {
-		if c == commit {
-			return true
-		}
-	}
-	return false
-}
-
-// user is an account as answers show it.
-func (s *Server) user(login string) map[string]any {
-	return s.fill("simple-user", map[string]any{"login": login, "id": 1, "node_id": node("U", login), "type": "User", "url": s.URL + "users/" + login, "html_url": s.web + "/" + login})
-}
-
-// fill adds the fields that a schema requires and the double has nothing to say
-// of, with empty values of the right type.
-func (s *Server) fill(schema string, have map[string]any) map[string]any {
-	return s.filled(s.desc.doc.Components.Schemas[schema].Value, have)
-}
-
-func (s *Server) filled(schema *openapi3.Schema, have map[string]any) map[string]any {
-	all := maps.Clone(have)
-	for _, name := range schema.Required {
-		if _, ok := all[name]; ok {
-			continue
-		}
-		p := schema.Properties[name].Value
-		switch {
-		case p.Nullable:
-			all[name] = nil
-		case strings.HasSuffix(name, "url"):
-			all[name] = s.URL + name
-		case p.Type.Is("integer"):
-			all[name] = 0
-		case p.Type.Is("boolean"):
-			all[name] = false
-		case p.Type.Is("array"):
-			all[name] = []any{}
-		case p.Type.Is("object"):
-			all[name] = s.filled(p, map[string]any{})
-		case p.Format == "date-time":
-			all[name] = "2026-01-02T03:04:05Z"
-		default:
-			all[name] = ""
-		}
-	}
-	return all
-}
+func (r *Repository) has(commit string) bool { return r.commits[commit] != nil }

@@ -2,11 +2,12 @@ package githubtest
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -31,6 +32,37 @@ var handlers = map[string]func(*call) answer{
 	"repos/update-release-asset":     updateAsset,
 	"repos/delete-release-asset":     deleteAsset,
 	"repos/upload-release-asset":     uploadAsset, // lets go of the lock while bytes come
+
+	"repos/list-tags":         listTags,
+	"git/list-matching-refs":  listMatchingRefs,
+	"repos/get-content":       getContent,
+	"checks/create":           createCheck,
+	"checks/get":              getCheck,
+	"checks/update":           updateCheck,
+	"checks/list-for-ref":     listChecks,
+	"checks/list-annotations": listAnnotations,
+	"issues/list-for-repo":    listIssues,
+	"issues/get":              getIssue,
+	"issues/create":           createIssue,
+	"issues/update":           updateIssue,
+	"issues/list-comments":    listComments,
+	"issues/create-comment":   createComment,
+	"pulls/get":               getPull,
+	"pulls/list-files":        listPullFiles,
+
+	"apps/get-authenticated":                              getApp,
+	"apps/list-installations":                             listInstallations,
+	"apps/get-installation":                               getInstallation,
+	"apps/get-repo-installation":                          getRepositoryInstallation,
+	"apps/create-installation-access-token":               createToken,
+	"apps/list-repos-accessible-to-installation":          listInstalledRepositories,
+	"apps/list-webhook-deliveries":                        listDeliveries,
+	"apps/get-webhook-delivery":                           getDelivery,
+	"apps/redeliver-webhook-delivery":                     redeliver,
+	"apps/create-from-manifest":                           convert,
+	"users/get-authenticated":                             getUser,
+	"apps/list-installations-for-authenticated-user":      listUserInstallations,
+	"apps/list-installation-repos-for-authenticated-user": listUserRepositories,
 }
 
 // serve answers one request to the API, or to the pages beside it.
@@ -50,7 +82,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		c.fault = fault(r)
 	}
 	upload := strings.HasPrefix(r.URL.Path, uploadPath)
-	c.route, c.params = s.desc.find(r.Method, Path(r), upload)
+	c.route, c.params = s.desc.find(r.Method, s.named(Path(r)), upload)
 	if c.route == nil {
 		s.t.Errorf("%s %s: GitHub's description, as far as the double has it, knows no such operation", r.Method, Path(r))
 		s.write(w, c, notFound())
@@ -64,7 +96,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if err := s.desc.checkRequest(c); err != nil {
 		s.t.Errorf("request %s %s: %v", r.Method, r.URL, err)
-		s.write(w, c, refuse(http.StatusBadRequest, "Problems parsing JSON"))
+		status := http.StatusBadRequest
+		if json.Valid(c.body) {
+			status = http.StatusUnprocessableEntity
+		}
+		s.write(w, c, refuse(status, "Invalid request."))
 		return
 	}
 	if c.fault.hits() && !c.fault.Done && c.fault.Stop == 0 {
@@ -86,71 +122,72 @@ func (s *Server) ended() {
 	s.moved = make(chan struct{})
 }
 
+// named is the path of a request by a repository's name instead of its id, which
+// GitHub does not describe but leads to where a repository has another name.
+func (s *Server) named(path string) string {
+	rest, ok := strings.CutPrefix(path, "/repositories/")
+	if !ok {
+		return path
+	}
+	id, rest, more := strings.Cut(rest, "/")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, r := range s.repos {
+		if fmt.Sprint(r.id) == id {
+			path = "/repos/" + r.Owner + "/" + r.Name
+			if more {
+				path += "/" + rest
+			}
+		}
+	}
+	return path
+}
+
 // answer checks who asks and lets the operation's handler answer.
 func (s *Server) answer(c *call) answer {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a, ok := s.admit(c); !ok {
+	a, admitted := s.admit(c)
+	if admitted {
+		h := handlers[c.op()]
+		if h == nil {
+			s.t.Errorf("%s %s: the double does not do %s yet", c.r.Method, Path(c.r), c.op())
+			h = func(*call) answer { return notFound() }
+		}
+		if b := c.budget(); b != nil {
+			b.running++
+			b.usage.Together = max(b.usage.Together, b.running)
+			defer func() { b.running-- }()
+		}
+		a = h(c)
+	}
+	a = c.tagged(a)
+	a.limits = make(http.Header)
+	c.headers(a.limits)
+	return a
+}
+
+// tagged gives an answer its ETag, and takes its body away if the client has it.
+func (c *call) tagged(a answer) answer {
+	if c.r.Method != http.MethodGet || a.status != http.StatusOK {
 		return a
 	}
-	h := handlers[c.route.Operation.OperationID]
-	if h == nil {
-		s.t.Errorf("%s %s: the double does not do %s yet", c.r.Method, Path(c.r), c.route.Operation.OperationID)
-		return notFound()
+	b := a.raw
+	if b == nil {
+		b, _ = json.Marshal(a.body) // write reports what can't be
 	}
-	return h(c)
+	sum := sha256.Sum256(b)
+	tag := `W/"` + hex.EncodeToString(sum[:]) + `"`
+	if c.r.Header.Get("If-None-Match") == tag {
+		c.refund()
+		return answer{status: http.StatusNotModified, header: http.Header{"Etag": {tag}}}
+	}
+	if a.header == nil {
+		a.header = make(http.Header)
+	}
+	a.header.Set("Etag", tag)
+	return a
 }
-
-// admit settles what the token may do.
-func (s *Server) admit(c *call) (answer, bool) {
-	if a, ok := s.authorize(c); !ok {
-		return a, false
-	}
-	owner, ok := c.params["owner"]
-	if !ok {
-		return answer{}, true
-	}
-	c.repo = s.find(owner, c.params["repo"])
-	if c.repo == nil || !s.sees(c, c.repo) {
-		return notFound(), false
-	}
-	if c.r.Method == http.MethodGet {
-		return answer{}, true
-	}
-	if !c.known {
-		return refuse(http.StatusUnauthorized, "Requires authentication"), false
-	}
-	if !c.grant.Write {
-		return refuse(http.StatusForbidden, "Resource not accessible by integration"), false
-	}
-	return answer{}, true
-}
-
-func (s *Server) authorize(c *call) (answer, bool) {
-	head := c.r.Header.Get("Authorization")
-	if head == "" {
-		return answer{}, true
-	}
-	kind, token, _ := strings.Cut(head, " ")
-	if k := strings.ToLower(kind); k == "bearer" || k == "token" {
-		c.grant, c.known = s.o.Tokens[token]
-	}
-	if !c.known {
-		return refuse(http.StatusUnauthorized, "Bad credentials"), false
-	}
-	return answer{}, true
-}
-
-// sees reports whether a repository exists for who asks.
-func (s *Server) sees(c *call, r *Repository) bool {
-	if c.known && (c.grant.Only == nil || slices.Contains(c.grant.Only, r.Owner+"/"+r.Name)) {
-		return true
-	}
-	return !r.private
-}
-
-// writes reports whether who asks may write: only they see drafts.
-func (c *call) writes() bool { return c.known && c.grant.Write }
 
 // fail answers with the call's fault.
 func (s *Server) fail(w http.ResponseWriter, c *call) {
@@ -177,7 +214,10 @@ func (s *Server) write(w http.ResponseWriter, c *call, a answer) {
 		h[k] = v
 	}
 	var body []byte
-	if a.body != nil {
+	if a.raw != nil {
+		body = a.raw
+		h.Set("Content-Type", "application/vnd.github.raw+json; charset=utf-8")
+	} else if a.body != nil {
 		var b bytes.Buffer
 		e := json.NewEncoder(&b)
 		e.SetEscapeHTML(false)
@@ -187,11 +227,19 @@ func (s *Server) write(w http.ResponseWriter, c *call, a answer) {
 		body = b.Bytes()
 		h.Set("Content-Type", "application/json; charset=utf-8")
 	}
-	h.Set("X-Ratelimit-Limit", "5000")
-	h.Set("X-Ratelimit-Remaining", "4000")
-	h.Set("X-Ratelimit-Reset", fmt.Sprint(s.now().Unix()+3600))
+	if a.limits == nil {
+		a.limits = make(http.Header)
+		s.mu.Lock()
+		c.headers(a.limits)
+		s.mu.Unlock()
+	}
+	for k, v := range a.limits {
+		h[k] = v
+	}
 	h.Set("X-Github-Media-Type", "github.v3; format=json")
-	if c.route != nil {
+	// Where things went and what has not changed is described for few operations, and
+	// raw files for none.
+	if c.route != nil && a.raw == nil && (a.status < 300 || a.status >= 400 || a.status == http.StatusFound) {
 		if err := s.desc.checkAnswer(c, a.status, h, body); err != nil {
 			s.t.Errorf("answer %d to %s %s: %v", a.status, c.r.Method, Path(c.r), err)
 		}

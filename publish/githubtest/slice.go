@@ -57,10 +57,27 @@ var wanted = map[string]string{
 	"/app/installations/{installation_id}/access_tokens": "*",
 	"/installation/repositories":                         "*",
 	"/rate_limit":                                        "*",
+	repo + "/pulls/{pull_number}":                        "get",
+	repo + "/pulls/{pull_number}/files":                  "*",
+	"/app-manifests/{code}/conversions":                  "*",
+	"/user":                                              "get",
+	"/user/installations":                                "get",
+	"/user/installations/{installation_id}/repositories": "get",
 }
 
 // extra are what answers of every operation are checked against.
 var extra = []string{"basic-error", "validation-error"}
+
+// hooks are webhooks whose payloads the double sends.
+var hooks = []string{
+	"ping", "push", "create", "delete",
+	"release-created", "release-published", "release-edited", "release-deleted",
+	"repository-renamed", "repository-transferred", "repository-deleted",
+	"installation-created", "installation-deleted", "installation-suspend", "installation-unsuspend",
+	"installation-repositories-added", "installation-repositories-removed",
+	"check-run-rerequested", "check-run-requested-action", "check-suite-rerequested",
+	"pull-request-opened", "pull-request-synchronize", "pull-request-closed",
+}
 
 var methods = []string{"get", "post", "put", "patch", "delete"}
 
@@ -119,6 +136,13 @@ func slice(doc map[string]any) (map[string]any, error) {
 		}
 		paths[p] = keep
 	}
+	// The list of an App's installations demands of each account that it is a person's
+	// and an enterprise's at once; one installation by itself is described rightly.
+	at := paths["/app/installations"].(map[string]any)
+	for _, k := range []string{"get", "responses", "200", "content", "application/json", "schema"} {
+		at = at[k].(map[string]any)
+	}
+	at["items"] = map[string]any{"$ref": "#/components/schemas/installation"}
 	from := doc["components"].(map[string]any)
 	parts := make(map[string]any)
 	var need func(v any) error
@@ -168,6 +192,11 @@ func slice(doc map[string]any) (map[string]any, error) {
 	}
 	for _, name := range extra {
 		if err := take("schemas", name); err != nil {
+			return nil, err
+		}
+	}
+	for _, name := range hooks {
+		if err := take("schemas", "webhook-"+name); err != nil {
 			return nil, err
 		}
 	}
