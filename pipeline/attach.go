@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/distropack/distropack/formats"
+	"github.com/distropack/distropack/pipeline/config"
 	"github.com/distropack/distropack/pipeline/plan"
 	"github.com/distropack/distropack/pipeline/source"
 	"github.com/distropack/distropack/publish"
@@ -20,29 +21,47 @@ import (
 
 // openReleases opens the place of the GitHub release, if the project has one.
 func (r *run) openReleases() error {
-	c := r.project.GitHub
-	if c == nil {
-		return nil
-	}
-	repository := cmp.Or(c.Repository, r.variable("GITHUB_REPOSITORY"), r.Repository)
-	owner, name, ok := strings.Cut(repository, "/")
-	if !ok {
-		return r.configError(c.Pos.Line, c.Pos.Col, "github", "set repository to owner/name", errors.New("which repository the release belongs to is not known"))
-	}
-	o := release.Options{API: cmp.Or(c.API, r.variable("GITHUB_API_URL")), Owner: owner, Repo: name, HTTP: r.HTTP, Wait: r.Wait, Say: r.say}
-	if o.API == "https://api.github.com" {
-		o.API = ""
-	}
-	if token := cmp.Or(c.Token, r.variable("GITHUB_TOKEN")); token != "" {
-		o.Token = func(context.Context) (string, error) { return token, nil }
-	} else if r.Stop == All && !r.DryRun {
-		return r.configError(c.Pos.Line, c.Pos.Col, "github", "set token, or GITHUB_TOKEN", errors.New("attaching files to a release needs a token with contents: write"))
-	}
+	o := release.Options{Token: r.Token, HTTP: r.HTTP, Wait: r.Wait, Say: r.say}
 	var err error
-	if r.releases, err = release.Open(o); err != nil {
-		return r.configError(c.Pos.Line, c.Pos.Col, "github", "", err)
+	if r.releases, err = Releases(r.project, r.Repository, r.Lookup, o); err != nil || r.releases == nil {
+		return err
+	}
+	if c := r.project.GitHub; r.Token == nil && cmp.Or(c.Token, r.variable("GITHUB_TOKEN")) == "" && r.publishes() {
+		return configError(r.project, c.Pos, "github", "set token, or GITHUB_TOKEN", errors.New("attaching files to a release needs a token with contents: write"))
 	}
 	return nil
+}
+
+// Releases opens the place of a project's GitHub releases; nil where it has none.
+// The repository is the configuration's, that of GITHUB_REPOSITORY, or the one the
+// caller knows; the token is the configuration's, that of o, or GITHUB_TOKEN.
+func Releases(p *config.Project, repository string, lookup func(name string) (string, bool), o release.Options) (*release.Place, error) {
+	c := p.GitHub
+	if c == nil {
+		return nil, nil
+	}
+	variable := func(name string) string {
+		if lookup == nil {
+			return ""
+		}
+		v, _ := lookup(name)
+		return v
+	}
+	var ok bool
+	if o.Owner, o.Repo, ok = strings.Cut(cmp.Or(c.Repository, variable("GITHUB_REPOSITORY"), repository), "/"); !ok {
+		return nil, configError(p, c.Pos, "github", "set repository to owner/name", errors.New("which repository the release belongs to is not known"))
+	}
+	if o.API = cmp.Or(c.API, variable("GITHUB_API_URL")); o.API == "https://api.github.com" {
+		o.API = ""
+	}
+	if token := cmp.Or(c.Token, variable("GITHUB_TOKEN")); token != "" && (c.Token != "" || o.Token == nil) {
+		o.Token = func(context.Context) (string, error) { return token, nil }
+	}
+	place, err := release.Open(o)
+	if err != nil {
+		return nil, configError(p, c.Pos, "github", "", err)
+	}
+	return place, nil
 }
 
 func (r *run) variable(name string) string {
@@ -62,7 +81,7 @@ type asset struct {
 // attach puts the packages on the GitHub release of the tag: all of them, then it
 // is published. Sites come after it, since some list packages that lie there.
 func (r *run) attach(ctx context.Context) error {
-	if r.releases == nil {
+	if r.releases == nil || r.Attached {
 		return nil
 	}
 	if r.release.Tag == "" {
@@ -87,7 +106,7 @@ func (r *run) attach(ctx context.Context) error {
 		return err
 	}
 	res, err := r.releases.Attach(ctx, release.Release{
-		Tag: r.release.Tag, Commit: r.release.Commit, Title: cmp.Or(r.project.GitHub.Title, r.project.Title+" "+r.release.Version), Notes: notes, Prerelease: pre, Latest: !pre,
+		Tag: r.release.Tag, Commit: r.release.Commit, Title: cmp.Or(r.project.GitHub.Title, r.project.Title+" "+r.release.Version), Notes: notes, Prerelease: pre, Latest: !pre && !r.NotLatest,
 	}, assets, release.AttachOptions{Replace: r.Replace, KeepDraft: r.project.GitHub.Draft})
 	r.progress(Event{Step: "release", Name: r.release.Tag, N: 1, M: 1, Done: true, Err: err})
 	if err != nil {

@@ -32,6 +32,7 @@ const (
 	Check               // read the configuration
 	Plan                // say what would be made
 	Package             // make the packages
+	Attach              // put them on the GitHub release, and publish that
 )
 
 // Job is one release to make: plain data.
@@ -53,6 +54,8 @@ type Job struct {
 	Repository string // owner/name on GitHub, as far as the caller knows
 	Resume     bool   // take over what the journal in Out says is done
 	Packed     bool   // another process made the packages in Out: none is made here, nor are their sources read
+	Attached   bool   // another run put them on the GitHub release: it is not looked at again
+	NotLatest  bool   // a newer version is released: the GitHub release is not to be the newest
 
 	FailFast   bool // stop at the first failure
 	AllowOlder bool // publish a version older than the newest
@@ -81,6 +84,7 @@ type Env struct {
 	Lookup   func(name string) (string, bool)              // variables of the configuration
 	Open     func(dir string) (publish.Destination, error) // a site's folder
 	HTTP     *http.Client                                  // for GitHub; nil means net/http's
+	Token    func(context.Context) (string, error)         // for the GitHub release, where the configuration has none; nil: GITHUB_TOKEN
 	Pause    func(ctx context.Context, n int) error        // waits after the n-th conflict; nil does not
 	Wait     func(context.Context, time.Duration) error    // for the limits of GitHub; nil waits by the clock
 	Now      time.Time                                     // when the run began
@@ -144,8 +148,8 @@ func Run(ctx context.Context, env Env, job Job) (*Report, error) {
 		{Plan, "places", r.openPlaces},
 		{Package, "package", r.pack},
 		{Package, "checksums", r.checksums},
-		{All, "fits", r.fits},
-		{All, "release", r.attach},
+		{Attach, "fits", r.fits},
+		{Attach, "release", r.attach},
 		{All, "publish", r.publish},
 	} {
 		if r.Stop != All && (s.step > r.Stop || s.step == All) {
@@ -161,6 +165,9 @@ func Run(ctx context.Context, env Env, job Job) (*Report, error) {
 	}
 	return r.report, nil
 }
+
+// publishes reports whether the run changes anything outside of Out.
+func (r *run) publishes() bool { return (r.Stop == All || r.Stop == Attach) && !r.DryRun }
 
 // run is one Run. Each step reads what those before it set, and sets its own.
 type run struct {

@@ -53,7 +53,7 @@ func (r *run) openPlaces(ctx context.Context) error {
 			}
 			r.taps[s.Name] = tap
 		}
-		if r.Stop != All || r.DryRun {
+		if !r.publishes() {
 			continue
 		}
 		for _, d := range []publish.Destination{p.Destination, r.taps[s.Name]} {
@@ -139,7 +139,7 @@ func (r *run) fits(context.Context) error {
 		bounds := r.places[s.Name].bounds
 		fail := func(format string, args ...any) {
 			pos := s.Config.Pos
-			errs = append(errs, r.configError(pos.Line, pos.Col, "publish."+s.Name, "", fmt.Errorf(format, args...)))
+			errs = append(errs, configError(r.project, pos, "publish."+s.Name, "", fmt.Errorf(format, args...)))
 		}
 		for _, a := range r.made {
 			if !r.listed(s, a) {
@@ -269,6 +269,6 @@ func (r *run) skip(format string, args ...any) {
 	r.report.Skipped = append(r.report.Skipped, fmt.Sprintf(format, args...))
 }
 
-func (r *run) configError(line, col int, at, hint string, err error) error {
-	return &config.Error{File: r.project.File, Line: line, Col: col, Path: at, Err: err, Hint: hint}
+func configError(p *config.Project, pos config.Pos, at, hint string, err error) error {
+	return &config.Error{File: p.File, Line: pos.Line, Col: pos.Col, Path: at, Err: err, Hint: hint}
 }

@@ -97,7 +97,7 @@ func (r *run) openKeys() error {
 		}
 	}
 	if refs[plan.PackageKey].IsEmpty() {
-		if r.Stop == All {
+		if r.Stop == All || r.Stop == Attach {
 			return fmt.Errorf("%w: there is no signing key: distropack keys new makes one; name it in signing.key or DISTROPACK_KEY, or publish without signatures with --unsigned", ErrUsage)
 		}
 		if r.Stop != Check {

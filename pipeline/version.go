@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/distropack/distropack/formats"
@@ -60,12 +62,21 @@ func (r *run) resolve(ctx context.Context) (plan.Release, error) {
 		rel.Channels = append(rel.Channels, c.Name)
 	}
 	if len(rel.Channels) == 0 {
-		return rel, fmt.Errorf("%w: no channel takes tag %q version %q; there are: %s", ErrUsage, rel.Tag, r.Release.Version, channelNames(r.project.Channels))
+		return rel, fmt.Errorf("%w: %w tag %q version %q; there are: %s", ErrUsage, ErrNoChannel, rel.Tag, r.Release.Version, channelNames(r.project.Channels))
 	}
 	if err := formats.CheckVersion(rel.Version); err != nil {
 		return rel, fmt.Errorf("%w: %w", ErrUsage, err)
 	}
 	return rel, nil
+}
+
+// ErrNoChannel says that a tag is of no interest to the project.
+var ErrNoChannel = errors.New("no channel takes")
+
+// Takes reports whether a channel may take releases of the tag; whether it does can
+// hang on their version.
+func Takes(p *config.Project, tag string) bool {
+	return slices.ContainsFunc(p.Channels, func(c config.Channel) bool { return matchTag(cmp.Or(c.Tags, "v*"), tag) })
 }
 
 func channelNames(cs config.Channels) string {

@@ -24,6 +24,7 @@ import (
 	"github.com/distropack/distropack/publish"
 	destall "github.com/distropack/distropack/publish/dest/all"
 	"github.com/distropack/distropack/publish/dest/dir"
+	ghrelease "github.com/distropack/distropack/publish/dest/release"
 	repoall "github.com/distropack/distropack/publish/repo/all"
 )
 
@@ -101,6 +102,12 @@ func (a *app) repository(o *repoFlags, tree string) (*repository, error) {
 		}
 	}
 	po := plan.Options{Formats: formatsall.Kinds(), Repos: repoall.Kinds()}
+	for _, k := range destall.Kinds() {
+		po.Places = append(po.Places, k.Name)
+	}
+	if po.Latest, err = a.latest(project, site); err != nil {
+		return nil, err
+	}
 	if ring != nil {
 		po.Keys = ring
 	}
@@ -131,6 +138,25 @@ func (a *app) repository(o *repoFlags, tree string) (*repository, error) {
 	}
 	r.dst, err = dir.Open(tree, dir.Options{Say: say})
 	return r, err
+}
+
+// latest is where the newest release's files lie, for a site that has its large
+// packages there; "" for others.
+func (a *app) latest(p *config.Project, site *config.Site) (string, error) {
+	if site.Large.To != "release" || p.GitHub == nil {
+		return "", nil
+	}
+	origin := ""
+	if co, err := openCheckout(a.dir); err != nil {
+		return "", err
+	} else if co != nil {
+		origin = co.origin()
+	}
+	releases, err := pipeline.Releases(p, origin, a.lookup, ghrelease.Options{})
+	if err != nil {
+		return "", err
+	}
+	return releases.Latest(), nil
 }
 
 // at is when a change is said to be made: SOURCE_DATE_EPOCH, or now.
