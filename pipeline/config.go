@@ -32,6 +32,9 @@ func (r *run) config(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.Rotating && r.project.Signing.Also == "" {
+		r.project.Signing.Also = "also"
+	}
 	r.oneSite()
 	return r.declaredDirs()
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/distropack/distropack/app/sandbox"
 	"github.com/distropack/distropack/pipeline"
 	"github.com/distropack/distropack/publish"
 )
@@ -31,9 +32,15 @@ const (
 	exitConflict = 3
 )
 
-func main() { os.Exit(run()) }
+func main() {
+	sandbox.Main()
+	os.Exit(run())
+}
 
 func run() int {
+	if code, is := appChild(os.Args[1:]); is {
+		return code
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	a := &app{in: os.Stdin, out: os.Stdout, err: os.Stderr, environ: os.Environ(), now: time.Now()}
@@ -175,7 +182,7 @@ pacman, apk, opkg and brew install from.`,
 	f.BoolVar(&a.json, "json", false, "print JSON")
 	f.BoolVarP(&a.verbose, "verbose", "v", false, "say what is done, and what commands print")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "say nothing but errors and results")
-	root.AddCommand(a.cmdTry(), a.cmdInit(), a.cmdCheck(), a.cmdPlan(), a.cmdBuild(), a.cmdRelease(), a.cmdTargets(), a.cmdKeys(), a.cmdRepo(), a.cmdServe(), a.cmdVerify(), a.cmdSchema(), a.cmdDocs(), exitCodesTopic())
+	root.AddCommand(a.cmdTry(), a.cmdInit(), a.cmdCheck(), a.cmdPlan(), a.cmdBuild(), a.cmdRelease(), a.cmdTargets(), a.cmdKeys(), a.cmdRepo(), a.cmdServe(), a.cmdVerify(), a.cmdApp(), a.cmdSchema(), a.cmdDocs(), exitCodesTopic())
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		refuseUnknown(c)

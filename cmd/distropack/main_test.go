@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/distropack/distropack/app/sandbox"
 	"github.com/distropack/distropack/pipeline"
 	"github.com/distropack/distropack/pipeline/config"
 	"github.com/distropack/distropack/publish"
@@ -15,6 +16,7 @@ import (
 // TestMain makes the test binary the program itself when it is called by the
 // program's name, so that tests can run the real thing in processes of its own.
 func TestMain(m *testing.M) {
+	sandbox.Main()
 	if filepath.Base(os.Args[0]) == "distropack" {
 		os.Exit(run())
 	}

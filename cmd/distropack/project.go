@@ -152,7 +152,7 @@ func (a *app) pipelineEnv(p *project, o *releaseFlags) pipeline.Env {
 // pause waits a while before a change is made again that another publish was
 // faster than: twice as long each time, since so many others may be at it.
 func pause(ctx context.Context, n int) error {
-	return sleep(ctx, rand.N(min(200*time.Millisecond<<min(n, 10), 12*time.Second)))
+	return sleep(ctx, rand.N(min(time.Second<<min(n, 10), 30*time.Second)))
 }
 
 // clock goes on from when the command began.

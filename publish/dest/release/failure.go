@@ -97,6 +97,10 @@ func broken(err error) bool {
 	return errors.As(err, &f) && (f.status == 0 || f.status >= 500)
 }
 
+// Temporary reports whether the same request may succeed later with nothing changed:
+// callers find it by errors.As.
+func (f *failure) Temporary() bool { return f.broke || f.status == 0 || f.status >= 500 }
+
 // failed makes a failure of what go-github returned.
 func (p *Place) failed(what string, res *github.Response, err error) *failure {
 	f := &failure{host: p.api.Host, repo: p.o.Owner + "/" + p.o.Repo, what: what}
