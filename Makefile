@@ -2,7 +2,7 @@
 
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.7.0
 
-.PHONY: test lint race bench soak fuzz docs try
+.PHONY: test lint race bench fuzz docs try
 
 # All tests. The clients they drive are Debian packages (.ci/run lists them); a
 # test whose client is missing says so and is skipped, in CI it fails.
@@ -22,11 +22,6 @@ race:
 # It fails where a bar is missed; on a busy machine the ratios of single adds swing.
 bench:
 	go test ./cmd/distropack -run '^TestSpeedAndSizeMeetTheBars$$' -count 1 -timeout 60m -v -bars
-
-# The long tests in full: the program killed at every write and request, 50
-# publishers at once, 1,000 client updates behind a CDN. make test takes a part.
-soak:
-	go test ./cmd/distropack -run 'TestKilled|TestManyPublishers|TestClientsBehindACDN' -count 1 -timeout 60m -v -soak
 
 # Each fuzz target for a while: make fuzz FUZZTIME=5m
 FUZZTIME ?= 30s

@@ -26,7 +26,7 @@ import (
 
 // cdnUpdates is how many updates clients make behind the CDN; go test's -cdn-updates
 // asks for more or fewer.
-var cdnUpdates = flag.Int("cdn-updates", 0, "client updates behind the simulated CDN; 0: 250, or 1000 with -soak")
+var cdnUpdates = flag.Int("cdn-updates", 1000, "client updates behind the simulated CDN")
 
 const (
 	cdnSeed      = 3
@@ -251,13 +251,7 @@ func drive(t *testing.T, c *cdn, n int, machines []*machine) tally {
 var tornWords = regexp.MustCompile(`(?i)PGP signature|bad gpg signature|signature verification failed`)
 
 // share is n updates of 1,000.
-func share(n int) int {
-	all := *cdnUpdates
-	if all == 0 {
-		all = unlessSoak(250, 1000)
-	}
-	return max(4, n*all/1000)
-}
+func share(n int) int { return max(4, n**cdnUpdates/1000) }
 
 // behind starts a CDN before the history; busy edges are the harsher ones.
 func behind(t *testing.T, h *history, change func(c *cdn)) (c *cdn, url string) {

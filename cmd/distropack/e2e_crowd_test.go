@@ -360,8 +360,8 @@ func (c *commits) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	http.ServeContent(w, q, "", time.Time{}, bytes.NewReader(b))
 }
 
-// guests is how many publish at once: on two cores 50 take minutes.
-func guests() int { return unlessSoak(16, 50) }
+// guests is how many publish at once.
+const guests = 50
 
 func TestManyPublishersToABranch(t *testing.T) {
 	publishtest.Need(t, "git")
@@ -369,7 +369,7 @@ func TestManyPublishersToABranch(t *testing.T) {
 	c := &commits{dir: s.Dir, branch: "gh-pages", seen: make(map[string]string)}
 	web := httptest.NewServer(c)
 	t.Cleanup(web.Close)
-	g := newGathering(t, guests(), web.URL+"/tree", "    git: {url: \""+s.URL+"\"}\n", "DISTROPACK_GIT_TOKEN=let-me-in")
+	g := newGathering(t, guests, web.URL+"/tree", "    git: {url: \""+s.URL+"\"}\n", "DISTROPACK_GIT_TOKEN=let-me-in")
 	g.start(t)
 	readers := g.readersOf(t, false, web.URL+"/tree", func(client string) string { return web.URL + "/" + client }, c.look)
 	g.readWhile(t, readers, func() { g.meet(t) })
@@ -402,7 +402,7 @@ func TestPublishersKeepOneLinearHistory(t *testing.T) {
 func TestManyPublishersToABucket(t *testing.T) {
 	s := buckettest.Serve(t)
 	public := s.Public + "/crowd"
-	g := newGathering(t, guests(), public, "    bucket: {name: "+s.Bucket+", endpoint: \""+s.Endpoint+"\", prefix: crowd, path-style: true}\n",
+	g := newGathering(t, guests, public, "    bucket: {name: "+s.Bucket+", endpoint: \""+s.Endpoint+"\", prefix: crowd, path-style: true}\n",
 		"AWS_ACCESS_KEY_ID="+s.AccessKey, "AWS_SECRET_ACCESS_KEY="+s.SecretKey, "AWS_REGION="+s.Region)
 	g.start(t)
 	readers := g.readersOf(t, true, public, func(string) string { return public }, func(string) error { return nil })

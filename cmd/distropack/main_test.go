@@ -17,6 +17,9 @@ import (
 // program's name, so that tests can run the real thing in processes of its own.
 func TestMain(m *testing.M) {
 	sandbox.Main()
+	if code, is := appChild(os.Args[1:]); is { // of a server, which knows this file by its own name
+		os.Exit(code)
+	}
 	if filepath.Base(os.Args[0]) == "distropack" {
 		os.Exit(run())
 	}
