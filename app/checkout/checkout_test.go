@@ -236,3 +236,65 @@ func TestSubmodulesOfTheSameHost(t *testing.T) {
 		})
 	}
 }
+
+// What git allows and nobody needs is bounded; what can't be right is refused.
+func TestCommitsThatAreNoneOrTooDeepAreRefused(t *testing.T) {
+	t.Run("link", func(t *testing.T) {
+		s, commit := host(t, gittest.Options{Hostile: true}, func(w io.Writer) { fmt.Fprint(w, "M 120000 inline l\ndata 0\n\n") })
+		if _, err := fetch(t, Options{URL: s.URL, Commit: commit}); err == nil || !strings.Contains(err.Error(), `"l": the link leads nowhere`) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("folders", func(t *testing.T) {
+		s, commit := host(t, gittest.Options{}, func(w io.Writer) { file(w, "100644", strings.Repeat("d/", maxDepth+1)+"f", "deep") })
+		if _, err := fetch(t, Options{URL: s.URL, Commit: commit}); err == nil || !strings.Contains(err.Error(), "folders nest deeper than 64") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("no commit", func(t *testing.T) {
+		s, commit := host(t, gittest.Options{}, func(w io.Writer) { file(w, "100644", "f", "text") })
+		blob := strings.TrimSpace(gittest.Git(t, s.Dir, "rev-parse", commit+":f"))
+		gittest.Git(t, s.Dir, "tag", "blob", blob)
+		if _, err := fetch(t, Options{URL: s.URL, Tag: "blob", Commit: blob}); err == nil || !strings.Contains(err.Error(), "the host did not send the commit") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("damaged", func(t *testing.T) {
+		s, commit := host(t, gittest.Options{Wrap: func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				rec := httptest.NewRecorder()
+				h.ServeHTTP(rec, r)
+				b := rec.Body.Bytes()
+				if r.Method == http.MethodPost && len(b) > 100 {
+					b = b[:len(b)-40]
+				}
+				w.Write(b)
+			})
+		}}, func(w io.Writer) { file(w, "100644", "f", strings.Repeat("text", 1000)) })
+		if _, err := fetch(t, Options{URL: s.URL, Commit: commit}); err == nil || !strings.Contains(err.Error(), "its answer is damaged") {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("submodules", func(t *testing.T) {
+		dir := gittest.Repository(t, gittest.Options{})
+		s := gittest.ServeDir(t, dir, gittest.Options{Token: token})
+		at := ""
+		for range maxNested + 2 {
+			gittest.Import(t, dir, func(w io.Writer) {
+				fmt.Fprint(w, "commit refs/heads/main\ncommitter Ann <ann@example.org> 1700000000 +0000\ndata 1\nx\n")
+				if at != "" {
+					fmt.Fprint(w, "from refs/heads/main^0\n")
+					file(w, "100644", ".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = "+s.URL+"\n")
+					fmt.Fprintf(w, "M 160000 %s lib\n", at)
+				} else {
+					file(w, "100644", "f", "text")
+				}
+			})
+			at = s.Tip(t, "main")
+		}
+		gittest.Git(t, dir, "tag", "v1", at)
+		if _, err := fetch(t, Options{URL: s.URL, Commit: at, Submodules: true}); err == nil || !strings.Contains(err.Error(), "submodules nest deeper than 4") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
