@@ -107,7 +107,7 @@ func (r *run) attach(ctx context.Context) error {
 	}
 	res, err := r.releases.Attach(ctx, release.Release{
 		Tag: r.release.Tag, Commit: r.release.Commit, Title: cmp.Or(r.project.GitHub.Title, r.project.Title+" "+r.release.Version), Notes: notes, Prerelease: pre, Latest: !pre && !r.NotLatest,
-	}, assets, release.AttachOptions{Replace: r.Replace, KeepDraft: r.project.GitHub.Draft})
+	}, assets, release.AttachOptions{Replace: r.Replace, KeepDraft: r.project.GitHub.Draft, Alone: r.Alone})
 	r.progress(Event{Step: "release", Name: r.release.Tag, N: 1, M: 1, Done: true, Err: err})
 	if err != nil {
 		return fmt.Errorf("GitHub release %s: %w", r.release.Tag, err)

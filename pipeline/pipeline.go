@@ -55,6 +55,7 @@ type Job struct {
 	Resume     bool   // take over what the journal in Out says is done
 	Packed     bool   // another process made the packages in Out: none is made here, nor are their sources read
 	Attached   bool   // another run put them on the GitHub release: it is not looked at again
+	Alone      bool   // nobody else attaches the packages to the GitHub release: half-uploaded ones are replaced at once
 	Rotating   bool   // Env.Keys has a key "also": indexes are signed with it as well
 	NotLatest  bool   // a newer version is released: the GitHub release is not to be the newest
 

@@ -1,0 +1,12 @@
+//go:build !unix
+
+package app
+
+import (
+	"errors"
+	"os"
+)
+
+func tryLock(*os.File) error {
+	return errors.New("the App runs on Linux only")
+}
