@@ -32,9 +32,10 @@ func (e *end) stop(why *Error) {
 }
 
 func (e *end) kill() {
-	if e.group {
-		syscall.Kill(-e.cmd.Process.Pid, syscall.SIGKILL)
-	}
+	// The command began a session, so this is its group. bwrap's process 1 is in it
+	// until it has one of its own, and waits for bwrap for ever if that is killed
+	// alone at first.
+	syscall.Kill(-e.cmd.Process.Pid, syscall.SIGKILL)
 	if e.known {
 		unix.PidfdSendSignal(e.init, unix.SIGKILL, nil, 0)
 	}

@@ -321,6 +321,16 @@ func gone(t *testing.T, what string) {
 	}
 }
 
+// A run that is ended while the sandbox is being made ends.
+func TestTheDeadlineMayComeAtAnyMoment(t *testing.T) {
+	each(t, func(t *testing.T, kind string) {
+		for n := range 40 {
+			_, _, err := try(t, Spec{Kind: kind, Limits: Limits{Deadline: 1 + time.Duration(n)*time.Millisecond}}, "leaves", fmt.Sprint("early-", kind, n))
+			reason(t, err, Deadline)
+		}
+	})
+}
+
 func TestTheDeadlineEndsAllDescendants(t *testing.T) {
 	each(t, func(t *testing.T, kind string) {
 		_, _, err := try(t, Spec{Kind: kind, Limits: Limits{Deadline: 500 * time.Millisecond}}, "leaves", "deadline-"+kind)
