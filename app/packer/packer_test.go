@@ -179,7 +179,7 @@ func TestLimitsSayWhatWasTooMuch(t *testing.T) {
 		files := map[string]string{"distropack.yml": project, "hello.sh": strings.Repeat("no two lines of this are the same, or nearly so\n", 100)}
 		_, _, _, err := try(t, kind, files, func(_ *packer.Request, o *packer.Options) { o.Limits.Deadline = time.Nanosecond })
 		var box *sandbox.Error
-		if !errors.As(err, &box) || box.Reason != sandbox.Deadline {
+		if !errors.As(err, &box) || box.Reason != sandbox.Deadline || !strings.Contains(err.Error(), "the packages can't be made: ") {
 			t.Errorf("after its deadline: %v", err)
 		}
 		_, _, _, err = try(t, kind, files, func(_ *packer.Request, o *packer.Options) { o.Args = []string{"-test.run=^$"} })

@@ -3,7 +3,9 @@ package release_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/distropack/distropack/app/reconcile"
@@ -53,6 +55,37 @@ func TestADoneReleaseAgainChangesNothing(t *testing.T) {
 	w.until("it ran again", func() bool {
 		r, err := w.store.Release(t.Context(), id)
 		return err == nil && r.Attempt >= 3 && !r.State.Open()
+	})
+}
+
+// Buttons are there while the job behind them still says goodbye: pressed then, they
+// are not lost.
+func TestAButtonPressedAtOnceIsNotLost(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t), githubtest.Options{})
+	s := w.begin()
+	free := make(chan struct{})
+	var once sync.Once
+	t.Cleanup(func() { once.Do(func() { close(free) }) })
+	w.hub.On(func(r *http.Request) githubtest.Fault {
+		if r.Method == http.MethodPatch && strings.Contains(r.URL.Path, "/check-runs/") {
+			<-free
+		}
+		return githubtest.Fault{}
+	})
+	commit := w.project("one")
+	w.tag("v1.0.0", commit)
+	r := w.ended("v1.0.0", commit)
+	w.want(r, store.Done)
+	if err := s.Restart(t.Context(), "ann", r.ID); err == nil || !strings.Contains(err.Error(), "is about to end") {
+		t.Errorf("Restart while the job ends = %v", err)
+	}
+	once.Do(func() { close(free) })
+	if err := s.Restart(t.Context(), "ann", r.ID); err != nil {
+		t.Error(err)
+	}
+	w.until("it ran again", func() bool {
+		r, err := w.store.Release(t.Context(), r.ID)
+		return err == nil && r.Attempt == 2 && r.State == store.Done
 	})
 }
 

@@ -74,7 +74,16 @@ func (s *Releases) again(ctx context.Context, id, trigger string, change func(*s
 	}
 	known := err == nil
 	if known && !was.State.Ended() {
-		return nil
+		if r.State.Open() {
+			return nil
+		}
+		// It has told people of its end, and is about to end: GitHub's buttons are
+		// there already.
+		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if was, err = s.Engine.Wait(limited, job); err != nil {
+			return fmt.Errorf("release %s is about to end: %w", id, err)
+		}
 	}
 	r, err = s.change(ctx, id, func(r *store.Release, x *row) {
 		r.State, r.Cancel, r.Short, r.Detail, r.Step, r.Ended = store.Waiting, false, "", "", "", time.Time{}

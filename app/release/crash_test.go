@@ -354,6 +354,16 @@ func TestAnHourWithoutGitHub(t *testing.T) {
 		r, err := w.store.Release(t.Context(), id)
 		return err == nil && r.State == store.Waiting && strings.Contains(r.Short, "trouble answering") && strings.Contains(r.Short, "next try")
 	})
+	w.until("it has tried often", func() bool {
+		lines, _ := w.store.Log(t.Context(), id, 0, 0)
+		n := 0
+		for _, l := range lines {
+			if strings.Contains(l.Text, "The next try is at") {
+				n++
+			}
+		}
+		return n > 6
+	})
 	mu.Lock()
 	away = false
 	mu.Unlock()

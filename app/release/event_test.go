@@ -117,6 +117,8 @@ func TestMistakesStandOnTheirLines(t *testing.T) {
 		{[]string{"description: Says hello", "description: ${SECRET}"}, 3, "a secret stands where it would be published"},
 		{[]string{"description: Says hello", "description: ${HOME}"}, 3, "variable HOME is not defined"},
 		{[]string{"url: PAGES", "url: PAGES\n    key: ${DISTROPACK_KEY:-x}"}, 11, "takes no keys from the configuration"},
+		{[]string{"publish:\n  - site: public\n    url: PAGES\n    git: {url: \"GIT/acme/hello.git\"}\ngithub: {}", "publish: []"}, 1, "add a site below publish, or github: {}"},
+		{[]string{"    git: {url: \"GIT/acme/hello.git\"}\n", ""}, 11, "add git: {url: …} for a branch, or bucket: {name: …}"},
 	} {
 		if i == 0 {
 			w.secret("SECRET", "hunter2-hunter2")
@@ -131,7 +133,7 @@ func TestMistakesStandOnTheirLines(t *testing.T) {
 			continue
 		}
 		k := w.check(commit)
-		if k.Conclusion != "failure" || len(k.Annotations) == 0 || k.Annotations[0].StartLine != c.line || !strings.Contains(k.Annotations[0].Message, c.want) {
+		if k.Conclusion != "failure" || len(k.Annotations) == 0 || k.Annotations[0].StartLine != c.line || !strings.Contains(k.Annotations[0].Message+"\n"+k.Annotations[0].Details, c.want) {
 			t.Errorf("%q on line %d: the check run is %s: %q %+v", c.want, c.line, k.Conclusion, k.Title, k.Annotations)
 		}
 		if strings.Contains(fmt.Sprintf("%+v", k), "hunter2") {
@@ -247,7 +249,9 @@ func TestASuspendedInstallationGoesOnByItself(t *testing.T) {
 	}
 	w.want(w.ended("v1.0.0", commit), store.Failed, "suspended")
 	w.in.Unsuspend()
-	for _, d := range append(held, w.double.Held()...) {
+	held = append(held, w.double.Held()...)
+	slices.Reverse(held) // that it was suspended is heard last
+	for _, d := range held {
 		w.double.Send(d)
 	}
 	w.until("it is done", func() bool {

@@ -42,7 +42,7 @@ func (s *Releases) Handle(ctx context.Context, e *event.Event, d *store.Delivery
 		}
 	case event.InstallationDeleted:
 		return s.cancelAll(ctx, store.ReleaseFilter{Installation: e.Installation.ID}, "The App was uninstalled.")
-	case event.InstallationCreated, event.InstallationUnsuspended, event.PermissionsAccepted, event.RepositoriesAdded:
+	case event.InstallationCreated, event.InstallationSuspended, event.InstallationUnsuspended, event.PermissionsAccepted, event.RepositoriesAdded:
 		return s.resume(ctx, e)
 	case event.CheckRerequested, event.ActionRequested:
 		return s.asked(ctx, e)
@@ -92,12 +92,17 @@ func (s *Releases) keepInstallation(ctx context.Context, e *event.Event) error {
 		now.Account, now.AccountID, now.AccountType = e.Repository.Owner.Login, e.Repository.Owner.ID, e.Repository.Owner.Type
 	}
 	switch e.Kind {
-	case event.InstallationCreated, event.InstallationUnsuspended:
-		now.Suspended, now.Removed = false, false
-	case event.InstallationDeleted:
-		now.Removed = true
-	case event.InstallationSuspended:
-		now.Suspended = true
+	case event.InstallationCreated, event.InstallationUnsuspended, event.InstallationDeleted, event.InstallationSuspended:
+		// Events come in any order, and the last one to come need not be right.
+		is, err := s.GitHub.FindInstallation(ctx, e.Installation.ID)
+		switch {
+		case errors.Is(err, github.ErrNoInstallation):
+			now.Removed = true
+		case err != nil:
+			return err
+		default:
+			now.Suspended, now.Removed = is.Suspended, false
+		}
 	}
 	if was != nil && *was == now || now.Account == "" {
 		return nil
@@ -191,6 +196,12 @@ func (s *Releases) wanting(ctx context.Context, id, cause string) error {
 
 // resume begins releases again that ended since GitHub let the App do nothing.
 func (s *Releases) resume(ctx context.Context, e *event.Event) error {
+	if in, err := s.Store.Installation(ctx, e.Installation.ID); err != nil || in.Suspended || in.Removed {
+		if errors.Is(err, store.ErrNotFound) {
+			return nil
+		}
+		return err
+	}
 	all, err := s.Store.Releases(ctx, store.ReleaseFilter{Installation: e.Installation.ID, States: []store.State{store.Failed}, Limit: 1000})
 	if err != nil {
 		return err

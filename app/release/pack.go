@@ -94,8 +94,8 @@ func (j *job) havePackages(ctx context.Context, w *world) (packed, error) {
 			made.Bytes += a.Size
 		}
 	}
-	if w.facts.Packages != nil && !maps.Equal(made.Packages, w.facts.Packages) {
-		return packed{}, fmt.Errorf("the packages were made again, since their files were on another machine, and came out other: %s: are two versions of DistroPack at work?", differing(made.Packages, w.facts.Packages))
+	if err := same(made.Packages, w.facts.Packages); err != nil {
+		return packed{}, err
 	}
 	for _, text := range slices.Concat(res.Skipped, res.Warnings) {
 		rec.say("", text)
@@ -105,6 +105,15 @@ func (j *job) havePackages(ctx context.Context, w *world) (packed, error) {
 		return packed{}, err
 	}
 	return made, done(w.out(), made)
+}
+
+// same refuses packages that were made again and came out other. want is nil where
+// they are made for the first time.
+func same(made, want map[string]string) error {
+	if want == nil || maps.Equal(made, want) {
+		return nil
+	}
+	return fmt.Errorf("the packages were made again, since their files were on another machine, and came out other: %s: are two versions of DistroPack at work?", differing(made, want))
 }
 
 // differing names what is not the same, at most three.

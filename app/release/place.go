@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"path"
 	"path/filepath"
@@ -172,6 +173,10 @@ func (j *job) guardBucket(section formats.Section, env publish.DestinationEnv) e
 	return nil
 }
 
+// shared is what providers use behind their own translation (RFC 6598), and clouds for
+// services of a machine's own.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
 // outside refuses hosts of networks that are not the internet's: the server's own.
 func (s *Releases) outside(ctx context.Context, host string) error {
 	if own, err := url.Parse(s.Git); s.Private || err == nil && own.Hostname() == host {
@@ -182,7 +187,7 @@ func (s *Releases) outside(ctx context.Context, host string) error {
 		return fmt.Errorf("host %s: %w", host, err)
 	}
 	for _, ip := range all {
-		if ip = ip.Unmap(); !ip.IsGlobalUnicast() || ip.IsPrivate() {
+		if ip = ip.Unmap(); !ip.IsGlobalUnicast() || ip.IsPrivate() || shared.Contains(ip) {
 			return fmt.Errorf("%w: host %s is in a private network, and this server publishes to none", pipeline.ErrUsage, host)
 		}
 	}

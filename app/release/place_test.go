@@ -1,6 +1,8 @@
 package release_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
@@ -124,6 +126,24 @@ func TestOneKeyIsMade(t *testing.T) {
 	if !strings.Contains(strings.ReplaceAll(w.git.Show(t, "gh-pages", "install.json"), " ", ""), p.Fingerprint) {
 		t.Error("the tree is signed by another key")
 	}
+}
+
+// noKeys is a signer that makes none.
+type noKeys struct{ release.Signer }
+
+func (noKeys) NewKey(context.Context, vault.Binding, vault.NewOptions) (*vault.Made, error) {
+	return nil, errors.New("there is no randomness")
+}
+
+func TestAKeyThatCantBeMadeIsSaid(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t), githubtest.Options{})
+	w.begin(func(_ *nodeOptions, o *release.Options) { o.Signer = noKeys{o.Signer} })
+	if err := w.store.DeleteSealed(t.Context(), vault.InstallationScope(w.in.ID), "main"); err != nil {
+		t.Fatal(err)
+	}
+	commit := w.project("one")
+	w.tag("v1.0.0", commit)
+	w.want(w.ended("v1.0.0", commit), store.Failed, "the key of acme can't be made: there is no randomness")
 }
 
 func TestAQuotaIsWaitedFor(t *testing.T) {

@@ -154,9 +154,11 @@ func (s *Releases) tell(ctx context.Context, id string) error {
 	if err != nil {
 		return s.unheard(err, id)
 	}
-	s.mu.Lock()
-	s.told[id] = time.Now()
-	s.mu.Unlock()
+	if r.State.Open() { // else its entry would stay for ever
+		s.mu.Lock()
+		s.told[id] = time.Now()
+		s.mu.Unlock()
+	}
 	return nil
 }
 
