@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func (s *Server) backend(t testing.TB, w http.ResponseWriter, r *http.Request) {
 	s.Requests.Add(1)
 	ctx, kill := context.WithCancel(context.WithoutCancel(r.Context()))
 	defer kill()
-	cmd := exec.CommandContext(ctx, "git", "http-backend")
+	cmd := exec.CommandContext(ctx, httpBackend()) // not by way of git, or kill would end git alone
 	cmd.Env = append(environment(),
 		"GIT_PROJECT_ROOT="+filepath.Dir(s.Dir), "GIT_HTTP_EXPORT_ALL=1", "PATH_INFO="+r.URL.Path, "QUERY_STRING="+r.URL.RawQuery,
 		"REQUEST_METHOD="+r.Method, "CONTENT_TYPE="+r.Header.Get("Content-Type"), "REMOTE_ADDR=127.0.0.1", "REMOTE_USER=test",
@@ -60,6 +61,14 @@ func (s *Server) backend(t testing.TB, w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(code)
 	io.Copy(w, &counter{answer, &s.Out})
 }
+
+var httpBackend = sync.OnceValue(func() string {
+	dir, err := exec.Command("git", "--exec-path").Output()
+	if err != nil {
+		return "git-http-backend" // Start says what is wrong
+	}
+	return filepath.Join(strings.TrimSpace(string(dir)), "git-http-backend")
+})
 
 // cut is the body of a client that may die in the middle: git http-backend would
 // wait for the rest of it for ever, and busily.
